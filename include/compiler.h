@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* compiler.h - the few compiler words that the sources use, under names of ours. */
+#ifndef COMPILER_H
+#define COMPILER_H
+
+#define PACKED __attribute__((packed))
+#define ALIGNED(n) __attribute__((aligned(n)))
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+#define UNUSED __attribute__((unused))
+#define HOT __attribute__((hot))
+#define COLD __attribute__((cold, noinline))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Stops the compiler from moving memory accesses across; the CPU may still reorder. */
+#define barrier() __asm__ volatile("" ::: "memory")
+
+#endif
