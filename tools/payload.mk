@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+#
+# tools/payload.mk - what guests run: Debian's kernel as it is, and initrds.
+# Packages are downloaded to build/debs and unpacked to build/guest-root, never
+# installed. Manifests in tools/payload/ list what each initrd holds. Override
+# VMLINUZ to boot another kernel (its modules must lie under GUEST_ROOT).
+
+GUEST_ROOT  := build/guest-root
+PAYLOAD     := build/payload
+GUEST_STAMP := $(GUEST_ROOT)/unpacked.stamp
+
+GUEST_PACKAGES := linux-image-amd64 busybox-static qemu-system-x86
+
+PAYLOAD_FILES := $(addprefix $(PAYLOAD)/,vmlinuz l1-small.cpio.gz l1-qemu.cpio.gz)
+
+.PHONY: payload
+payload: $(PAYLOAD_FILES)
+
+$(GUEST_STAMP): tools/payload.mk tools/payload/fetch.sh | $(DEPS_STAMP)
+	@tools/payload/fetch.sh build/debs $(GUEST_ROOT) $(GUEST_PACKAGES)
+	@touch $@
+
+$(PAYLOAD)/vmlinuz: $(GUEST_STAMP)
+	@mkdir -p $(@D)
+	cp $(or $(VMLINUZ),$(wildcard $(GUEST_ROOT)/boot/vmlinuz-*),$(shell echo $(GUEST_ROOT)/boot/vmlinuz-*)) $@
+
+$(PAYLOAD)/l2-hello: tests/l2/l2_hello.c | $(DEPS_STAMP)
+	@mkdir -p $(@D)
+	gcc -std=gnu11 -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -static -s -o $@ $<
+
+# The QEMU initrd carries what its L2 needs.
+$(PAYLOAD)/l1-small.cpio.gz: $(PAYLOAD)/l2-hello
+$(PAYLOAD)/l1-qemu.cpio.gz: $(PAYLOAD)/l2-hello $(PAYLOAD)/vmlinuz $(PAYLOAD)/l2.cpio.gz \
+	tools/payload/l1-small.manifest tools/payload/run-l2-linux.sh
+
+$(PAYLOAD)/%.cpio.gz: tools/payload/%.manifest tools/payload/mkinitrd.py $(GUEST_STAMP) \
+		$(wildcard tools/payload/*.sh)
+	$(PYTHON) tools/payload/mkinitrd.py -r $(GUEST_ROOT) -o $@ $<
