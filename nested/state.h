@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* nested/state.h - everything nested that a vCPU has, as values. One owner per field, named beside it.
+ * L1's own registers while L2 runs stay in VMCB01, which nothing but the two exits touches meanwhile; the
+ * VMLOAD/VMSAVE registers (FS, GS, TR, LDTR, SYSCALL and SYSENTER MSRs, KernelGSBase) stay in the CPU for L1
+ * and L2 alike, as on hardware, and belong to no VMCB. */
+#ifndef NESTED_STATE_H
+#define NESTED_STATE_H
+
+#include <addr.h>
+#include <amd/vmcb.h>
+
+#include "npt02.h"
+#include "reason.h"
+
+/* What this L1 was offered; set once when its vCPU is made. */
+struct nested_caps {
+	uint32_t features;          /* CPUID Fn8000_000A EDX as L1 sees it */
+	uint32_t asid_count;        /* NASID as L1 sees it */
+	uint64_t phys_mbz;          /* physical address bits at or above L1's MAXPHYADDR */
+	uint64_t cr4_mbz;           /* CR4 bits that L1's CPUID does not offer */
+	uint64_t efer_mbz;          /* EFER bits likewise */
+	uint32_t intercepts[ICPT_COUNT]; /* intercept bits that exist with these features */
+	bool pages_1g;              /* 1 GiB pages offered */
+	bool hw_vgif;               /* the CPU keeps L1's GIF in VMCB01.V_GIF */
+	bool hw_nrips;              /* the CPU stores nRIP and takes it for soft events */
+};
+
+/* The checked copy of VMCB12. Only vmcb12_snapshot() fills it; everybody else gets it const. */
+struct vmcb12 {
+	struct vmcb_control control;
+	struct vmcb_save save;
+};
+
+struct nested {
+	struct nested_caps caps;   /* set once */
+	bool svme;                 /* L1's EFER.SVME                               svm/exit_msr.c */
+	bool gif;                  /* L1's GIF                                     gif.c, vmrun.c, both exits */
+	bool in_l2;                /* VMCB02 is the one to run                     vmrun.c, exit_full.c */
+	bool run_pending;          /* VMRUN accepted, L2 not entered yet           vmrun.c, cleared on L2's exit */
+	uint64_t vm_cr;            /*                                              msr.c */
+	uint64_t hsave_pa;         /* validated, never given to the CPU            msr.c */
+	l1pa_t vmcb12_pa;          /* whose snapshot this is                       vmrun.c */
+	struct vmcb12 snap;        /*                                              vmcb12.c */
+	struct npt02 npt02;        /* shadow of L1's nested page tables            npt02.c */
+	enum vmrun_reason last_refusal;
+	uint64_t vmrun_count, refused_count, full_exit_count;
+	uint64_t refusals[REASON_COUNT];
+};
+
+#endif

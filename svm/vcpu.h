@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/vcpu.h - one virtual CPU of an L1 guest, and the life it leads (vcpu.c).
+ * Level words: `v->vmcb` is the VMCB in use: VMCB01 while L1 runs, VMCB02 while L2 runs. */
+#ifndef SVM_VCPU_H
+#define SVM_VCPU_H
+
+#include <amd/vmcb.h>
+
+#include "nested/nested.h"
+#include "svm/l1.h"
+
+/* Order of the register numbers in instructions. RAX and RSP live in the VMCB; their slots here are unused by
+ * the world switch, so use vcpu_gpr()/vcpu_set_gpr(). */
+enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_R8, GPR_R9, GPR_R10,
+	   GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPR_COUNT };
+
+/* What an exit handler wants done next; only svm_exit() moves RIP. Zero means that nobody decided. */
+enum resume {
+	RESUME_UNDECIDED,
+	RESUME_NEXT, /* the instruction is done: step over it */
+	RESUME_SAME, /* run on at RIP as it is (an exception is pending, or the handler set RIP) */
+	RESUME_STOP, /* this vCPU runs no more: l1_end() has been called */
+};
+
+/* An exception that an emulated instruction raised in the level that runs now. */
+struct pending_excp {
+	bool valid, has_error;
+	uint8_t vector;
+	uint32_t error;
+	uint64_t address; /* #PF: goes to CR2 */
+};
+
+enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_SIPI };
+
+#define EXIT_COUNTERS 0xC4 /* codes below C0h, then NPF, INVALID, other */
+
+struct vcpu {
+	uint64_t regs[GPR_COUNT];     /* vmrun.asm knows these offsets through offsets.c */
+	hpa_t vmcb_hpa;               /* of `vmcb` */
+	struct vmcb *vmcb;            /* the one to run */
+	struct vmcb *vmcb01, *vmcb02;
+	struct l1 *l1;
+	unsigned index;               /* within the L1 */
+	unsigned cpu;                 /* physical CPU that runs it */
+	enum vcpu_activity activity;
+	struct pending_excp excp;     /* exception to deliver at the next entry */
+	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
+	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
+	bool insn_len_known;
+	uint8_t insn_len;             /* of the instruction that exited, when insn_len_known */
+	uint8_t *msrpm02;
+	uint64_t tsc_offset01;
+	uint64_t pat01;               /* L1's PAT (the CPU may not keep it apart) */
+	uint32_t asid01;
+	uint64_t exit_counts[2][EXIT_COUNTERS]; /* [level - 1] */
+	struct nested nested;
+};
+
+/* The level that runs: 1 or 2. */
+static inline unsigned vcpu_level(const struct vcpu *v)
+{
+	return v->nested.in_l2 ? 2 : 1;
+}
+
+static inline uint64_t vcpu_gpr(const struct vcpu *v, unsigned n)
+{
+	if (n == GPR_RAX)
+		return v->vmcb->save.rax;
+	return n == GPR_RSP ? v->vmcb->save.rsp : v->regs[n];
+}
+
+static inline void vcpu_set_gpr(struct vcpu *v, unsigned n, uint64_t value)
+{
+	if (n == GPR_RAX)
+		v->vmcb->save.rax = value;
+	else if (n == GPR_RSP)
+		v->vmcb->save.rsp = value;
+	else
+		v->regs[n] = value;
+}
+
+/* Makes an exception pending in the level that runs; a second one merges to #DF or shutdown (APM2 8.2.9). */
+void vcpu_raise(struct vcpu *v, uint8_t vector);
+void vcpu_raise_error(struct vcpu *v, uint8_t vector, uint32_t error);
+void vcpu_raise_pf(struct vcpu *v, uint64_t address, uint32_t error);
+
+#endif
