@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""tests/system/results.py - what a test program printed, turned into results.
+
+Pure text work: the lines of a test kernel (tests/guest/lib/test.c) and the TAP
+lines of a cmocka program. A program that says less than it announced is broken,
+never passed.
+"""
+import re
+from dataclasses import dataclass
+
+OUTCOMES = ("passed", "failed", "skipped", "broken")
+
+
+@dataclass
+class Result:
+    """One test: its name, one of OUTCOMES, and for all but passed the reason."""
+    name: str
+    outcome: str
+    reason: str = ""
+
+
+WORDS = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
+
+
+def of_kernel(name, console):
+    """Results of the scenarios of a test kernel, from the console's text."""
+    results = []
+    for line in console.splitlines():
+        # L0 stamps and tags what it prints; a guest's line is passed on as it is.
+        match = re.match(r"\s*(PASS|FAIL|SKIP) (\S+) ?(.*)", line)
+        if match:
+            word, scenario, rest = match.groups()
+            results.append(Result(scenario, WORDS[word], "" if word == "PASS" else rest))
+    done = re.search(r"^\s*DONE (\S+) pass=(\d+) fail=(\d+) skip=(\d+)", console, re.MULTILINE)
+    if not done:
+        last = results[-1].name if results else "the start"
+        results.append(Result(name, "broken", f"no DONE line; the last that came was {last}"))
+        return results
+    want = dict(zip(OUTCOMES, map(int, done.groups()[1:])))
+    have = {outcome: sum(r.outcome == outcome for r in results) for outcome in want}
+    if have != want or not results:
+        results.append(Result(name, "broken", f"DONE counts {want}, the lines give {have}"))
+    return results
+
+
+def of_tap(name, output, status):
+    """Results of a cmocka program, from its TAP output and its exit status."""
+    results = []
+    for line in output.splitlines():
+        match = re.match(r"(not )?ok \d+ - (\w+)(.*)", line)
+        if match:
+            negated, test, rest = match.groups()
+            outcome = "failed" if negated else "skipped" if "SKIP" in rest else "passed"
+            results.append(Result(test, outcome, rest.strip(" #")))
+    planned = sum(int(n) for n in re.findall(r"^1\.\.(\d+)", output, re.MULTILINE))
+    failed = any(r.outcome == "failed" for r in results)
+    if planned != len(results) or not results or (status != 0) != failed:
+        results.append(Result(name, "broken", f"{planned} tests announced, {len(results)} came, "
+                                              f"exit status {status}\n{output[-4000:]}"))
+    elif failed:
+        for result in results:
+            if result.outcome == "failed":
+                result.reason = output[-4000:]
+    return results

@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""tests/system/run.py RUN LOG - `make run`: does one run of tests/guests.cfg for a person.
+
+On a terminal the console is the person's own: QEMU replaces this program. Without one the
+run's dialogue is held, the console is kept in LOG, and the exit status says whether it went
+as it should; if not, the last line says where.
+"""
+import os
+import sys
+
+import machine
+import runs
+
+HELP = "Ctrl-A X ends QEMU; every other key goes to the console."
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    name, log = sys.argv[1:]
+    try:
+        run = runs.find(name)
+        if sys.stdin.isatty():
+            iso = machine.make_iso(run, "build")
+            print(HELP, flush=True)
+            command = machine.qemu_command(run, iso)
+            os.execvp(command[0], command)
+        machine.perform(run, log, echo=sys.stdout)
+    except (runs.ConfigError, machine.Failed, machine.Broken, OSError) as error:
+        sys.exit(f"\nnestling: error: {name}: {error}; the console is in {log}")
+    print(f"\n{name}: all that was expected came; the console is in {log}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""tests/system/runs.py - reads tests/guests.cfg: what each QEMU run consists of.
+
+Pure: no run is started here. A misspelt key is an error, so that no expectation
+is lost silently. The keys are explained at the top of tests/guests.cfg.
+"""
+import configparser
+import glob
+import os
+import re
+from dataclasses import dataclass
+
+CONFIG = "tests/guests.cfg"
+TEST_KERNELS = "build/tests/guest/{}.elf"
+
+GROUPS = ("check", "test", "by-hand")
+
+
+class ConfigError(Exception):
+    """tests/guests.cfg is wrong; the message names the section."""
+
+
+@dataclass
+class Run:
+    """One section of tests/guests.cfg."""
+    name: str
+    group: str = "test"
+    cpu: str = "max,+svm"
+    smp: str = "2"
+    memory: str = "2G"
+    firmware: str = "bios"
+    media: str = "cd"
+    options: str = ""
+    modules: tuple = ()
+    guests: str = ""
+    dialogue: tuple = ()
+    scenarios: bool = False
+    end: str = "off"
+    limit: int = 120
+
+    def check(self):
+        allowed = {"group": GROUPS, "firmware": ("bios", "uefi"), "media": ("cd", "usb"),
+                   "end": ("off", "halt")}
+        for key, values in allowed.items():
+            if getattr(self, key) not in values:
+                raise ConfigError(f"[{self.name}] {key} is none of {', '.join(values)}")
+        if not self.dialogue:
+            raise ConfigError(f"[{self.name}] expects nothing; give it a dialogue")
+
+
+def _dialogue(name, text):
+    steps = []
+    for line in filter(None, text.splitlines()):
+        match = re.fullmatch(r"([<>]) ?(.*)", line)
+        if not match:
+            raise ConfigError(f"[{name}] dialogue line begins with neither < nor >: {line!r}")
+        steps.append(match.groups())
+    return tuple(steps)
+
+
+def _run(name, section, kernel):
+    fields = {}
+    for key, text in section.items():
+        value = text.strip().replace("{kernel}", kernel)
+        if key == "dialogue":
+            value = _dialogue(name, value)
+        elif key == "modules":
+            value = tuple(word.partition("=")[::2] for word in value.split())
+        elif key == "guests":
+            value = value + "\n" if value else ""
+        elif key == "scenarios":
+            value = value == "yes"
+        elif key == "limit":
+            value = int(value)
+        elif key not in Run.__dataclass_fields__:
+            raise ConfigError(f"[{name}] has the unknown key {key!r}")
+        fields[key] = value
+    run = Run(name, **fields)
+    run.check()
+    return run
+
+
+def load(path=CONFIG):
+    """All runs, in the order of the file. [t_*] stands for every test kernel that is built."""
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",),
+                                       comment_prefixes=("#",), strict=True)
+    with open(path, encoding="ascii") as f:
+        parser.read_file(f)
+    runs = []
+    for section in parser.sections():
+        names = [section]
+        if "*" in section:
+            files = sorted(glob.glob(TEST_KERNELS.format(section)))
+            names = [os.path.basename(file)[:-len(".elf")] for file in files]
+            names = [name for name in names if not parser.has_section(name)]
+        runs += [_run(name, parser[section], TEST_KERNELS.format(name)) for name in names]
+    return runs
+
+
+def find(name):
+    """The run of that name."""
+    for run in load():
+        if run.name == name:
+            return run
+    raise ConfigError(f"{CONFIG} has no run [{name}]")

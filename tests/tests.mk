@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+#
+# tests/tests.mk - make run, run-l2-linux, check, test, guests.
+# Each target first sees to the packages, then builds everything in a make of its own: only
+# then do compilers exist on a fresh machine. Runs are declared in tests/guests.cfg.
+
+TEST_PARTS := all guest-kernels unit-programs
+PYTEST     := $(PYTHON) -B -m pytest -q -p no:cacheprovider -c /dev/null --rootdir=. tests/guests.cfg
+
+.PHONY: run run-l2-linux check test guests
+run: deps
+	@$(MAKE) --no-print-directory all payload
+	@$(PYTHON) -B tests/system/run.py l1-linux build/run.log
+
+run-l2-linux: deps
+	@$(MAKE) --no-print-directory all payload
+	@$(PYTHON) -B tests/system/run.py l2-linux build/run-l2-linux.log
+
+# Under three minutes: guards, unit tests, the short QEMU runs.
+check: deps
+	@$(MAKE) --no-print-directory $(TEST_PARTS)
+	@$(PYTEST) --group check
+
+test: deps
+	@$(MAKE) --no-print-directory $(TEST_PARTS) payload
+	@$(PYTEST) --group test
+
+# QEMU runs only, or some: make guests T=boot
+guests: deps
+	@$(MAKE) --no-print-directory $(TEST_PARTS) payload
+	@$(PYTEST) --group test -k 'run: and $(or $(T),run:)'

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+#
+# tests/unit/unit.mk - builds build/tests/unit/test_<name> from tests/unit/test_<name>.c.
+# A test names the sources it links in a comment among its first lines, from the top of the
+# tree:   /* links: nested/walk12.c tests/unit/fake_l1.c */   The word zydis stands for the
+# decoder. Everything is compiled for Linux, with sanitizers that end the program.
+
+UNIT_OUT := build/tests/unit
+
+UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wswitch-enum -Werror
+
+# The pure folders see what they may include, and no more; here as in the kernel.
+UNIT_INCLUDE_nested := -Iinclude
+UNIT_INCLUDE_vdev   := -Iinclude
+unit_include = $(or $(UNIT_INCLUDE_$(firstword $(subst /, ,$(1)))),-I. -Iinclude $(ZYDIS_CFLAGS))
+
+unit_links = $(shell sed -n '1,12s/ *\*\/ *$$//; 1,12s/.*links: *//p' tests/unit/$(1).c)
+unit_objs  = $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$(filter %.c,$(1))) $(if $(filter zydis,$(1)),$(ZYDIS_OBJS))
+
+UNIT_NAMES    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_PROGRAMS := $(UNIT_NAMES:%=$(UNIT_OUT)/%)
+
+.PHONY: unit-programs unit
+unit-programs: $(UNIT_PROGRAMS)
+
+# All unit tests, or one: make unit T=walk12
+unit: $(if $(T),$(UNIT_OUT)/test_$(T),$(UNIT_PROGRAMS))
+	@for program in $^; do $$program || exit 1; done
+
+$(UNIT_OUT)/obj/%.o: %.c | $(DEPS_STAMP) $(ZYDIS_READY)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) $(call unit_include,$<) -MMD -MP -c -o $@ $<
+
+define unit_program
+$(UNIT_OUT)/$(1): $(UNIT_OUT)/obj/tests/unit/$(1).o $(call unit_objs,$(call unit_links,$(1)))
+	$$(CC) $$(UNIT_CFLAGS) -o $$@ $$^ -lcmocka
+endef
+$(foreach name,$(UNIT_NAMES),$(eval $(call unit_program,$(name))))
+
+-include $(shell find $(UNIT_OUT)/obj -name '*.d' 2>/dev/null)
