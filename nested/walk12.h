@@ -7,28 +7,41 @@
 
 #include "port.h"
 
+/* What a PDPTE of the PAE format must not have, besides address bits at or above MAXPHYADDR (APM2 5.2.3). */
+#define PDPTE_MBZ (BITS(63, 52) | BITS(8, 5) | BITS(2, 1))
+
 /* The paging mode that L1 had when it executed VMRUN decides the format of NPT12 (APM2 15.25.3). */
 struct npt12 {
-	uint64_t ncr3;     /* as in VMCB12 */
+	uint64_t ncr3;     /* as in VMCB12: 64 bits wide in every format, so tables may lie above 4 GiB */
+	uint64_t phys_mbz; /* bits 63 down to L1's MAXPHYADDR */
 	uint8_t levels;    /* 4: long mode, 3: PAE, 2: legacy */
 	bool nxe;          /* L1's EFER.NXE */
 	bool pse;          /* L1's CR4.PSE, matters for 2 levels */
+	bool smep;         /* L1's CR4.SMEP: fetches are reported as such even without NXE */
 	bool pages_1g;
-	uint64_t phys_mbz; /* address bits at or above L1's MAXPHYADDR */
 };
 
 struct walk12 {
 	bool ok;
-	uint64_t error;      /* when refused: EXITINFO1 low word as #NPF reports it: PF_P, PF_W, PF_U, PF_RSV, PF_ID */
-	l1pa_t l1pa;         /* when ok: where the address lies in L1's memory */
-	uint64_t page_size;  /* size of the NPT12 leaf */
-	bool writable;       /* all levels allow writes */
+	bool raced;         /* neither ok nor refused: L1 kept changing an entry under the walk, let L2 try again */
+	uint64_t error;     /* when refused: EXITINFO1 low word as #NPF reports it: PF_P, PF_W, PF_U, PF_RSV, PF_ID */
+	l1pa_t l1pa;        /* when ok: where the address lies in L1's memory */
+	uint64_t page_size; /* size of the NPT12 leaf: 4 KiB, 2 MiB, 4 MiB or 1 GiB */
+	bool writable;      /* all levels allow writes */
 	bool executable;
-	bool dirty;          /* leaf D bit is set (after this walk) */
+	bool dirty;         /* leaf D bit is set (after this walk) */
+	/* For npt12_neighbour() only: the leaf entry in L1's memory, and what the levels above it allow. */
+	const void *leaf;
+	bool upper_writable, upper_executable;
 };
 
 /* Walks for a user access of the given kind (PF_W, PF_ID or 0; PF_U is always meant, APM2 15.25.5), sets A on
  * the way and D on the leaf for a write, by compare-exchange, as hardware does. */
 struct walk12 npt12_walk(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access);
+
+/* What a walk would find `pages` 4 KiB pages further on, seen without a walk and without changing A or D: ok only
+ * if NPT12 maps it already accessed. `of` is an ok walk whose leaf entry lies in the same 16-entry window, or
+ * whose large leaf covers both pages. */
+struct walk12 npt12_neighbour(const struct npt12 *npt12, const struct walk12 *of, int64_t pages);
 
 #endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* nested/check_rules.h - the consistency checks of an emulated VMRUN, on the sanitised snapshot and nothing else.
+ * They change nothing and answer with the name of the first broken rule. Bits of features that L1 was not offered
+ * are already gone (vmcb12.c), so no rule asks for a feature.
+ * Legal although odd, hence in no rule (APM2 15.5.1 does not list them): reserved VMCB bits, any TLB_CONTROL, low
+ * CR3 bits, low DR6, DR7 and map base bits, reserved RFLAGS, segment attributes, limits and bases, RIP and RSP that
+ * are not canonical or beyond a limit, EFER.LMA unlike LME & PG, CR0.PE 0 with PG 1 outside long mode. */
+#ifndef NESTED_CHECK_RULES_H
+#define NESTED_CHECK_RULES_H
+
+#include "state.h"
+
+#define PDPTE_COUNT 4
+
+/* The control area. `l1_paging`: L1's CR0.PG when it executed VMRUN. */
+enum vmrun_reason check_control(const struct vmcb12 *snap, const struct nested_caps *caps, bool l1_paging);
+
+/* The state-save area. */
+enum vmrun_reason check_state(const struct vmcb12 *snap, const struct nested_caps *caps);
+
+/* Whether VMRUN itself reads four PDPTEs at L2's CR3: PAE paging outside long mode, nested paging off. */
+bool check_wants_pdptes(const struct vmcb12 *snap);
+
+/* These PDPTEs. Always accepted when check_wants_pdptes() is false. */
+enum vmrun_reason check_pdptes(const struct vmcb12 *snap, const struct nested_caps *caps,
+			       const uint64_t pdpte[PDPTE_COUNT]);
+
+#endif
