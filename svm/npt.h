@@ -8,11 +8,13 @@
 
 struct npt {
 	hpa_t root;
+	bool pages_1g; /* the CPU knows pages of 1 GiB */
 };
 
 /* Makes an empty table. False when memory is short. */
 bool npt_init(struct npt *npt);
-/* Maps [at, at + size) to `host`, all 4 KiB aligned, read/write/execute. False when memory is short. */
+/* Maps [at, at + size) to `host`, all 4 KiB aligned, read/write/execute; nothing may be mapped there yet. False when
+ * memory is short; what has been mapped stays, npt_destroy() frees it. */
 bool npt_map(struct npt *npt, l1pa_t at, hpa_t host, uint64_t size);
 /* Gives all table pages back. */
 void npt_destroy(struct npt *npt);
