@@ -85,10 +85,11 @@ struct vpic_chip {
 	uint8_t level;	     /* inputs that are high */
 	uint8_t elcr;	     /* level-triggered inputs */
 	uint8_t base;	     /* vector of input 0 */
-	uint8_t init_step;   /* initialization word expected next; 0: none */
 	uint8_t lowest;	     /* input of lowest priority, moved by rotation */
-	bool needs_icw4, auto_eoi, rotate_auto_eoi, special_mask, special_nested;
-	bool read_isr, poll;
+	uint8_t init_step;   /* initialization word expected next; 0: none */
+	uint8_t icw1;	     /* tells which initialization words come */
+	bool auto_eoi, rotate_auto_eoi, special_mask, special_nested;
+	bool read_isr, poll; /* what the next read of the command port answers */
 };
 
 struct vpic {
@@ -97,23 +98,24 @@ struct vpic {
 };
 
 #define VPIT_CHANNELS 3
-/* One counter of the 8254 (vpit.c). */
+/* One counter of the 8254 (vpit.c). PIT ticks are counted from guest time 0. */
 struct vpit_channel {
-	uint8_t mode, access;
-	bool bcd, gate, counting;
-	bool write_high, read_high;    /* the high byte comes next */
+	uint8_t control;	 /* mode and access bits of the last control word */
+	bool gate, counting;
+	bool write_high, read_high; /* the high byte comes next */
 	bool count_latched, status_latched;
-	bool null_count;	       /* a control word was written, a count not yet */
-	uint8_t write_low, latched_status;
-	uint16_t latched_count;
-	uint32_t reload;	       /* 1 .. 65536 */
-	uint64_t start_tick;	       /* PIT time at which the count was loaded */
-	uint32_t stopped_at;	       /* ticks counted when the gate fell */
+	bool null_count;	 /* a control word was written, a count not yet */
+	uint8_t write_low, status_latch;
+	uint16_t count_latch;
+	uint32_t reload;	 /* 1 .. 65536 */
+	uint64_t start;		 /* tick at which counting began */
+	uint64_t elapsed;	 /* ticks counted when the gate stopped it */
 };
 
 struct vpit {
 	struct vpit_channel channel[VPIT_CHANNELS];
-	uint64_t deadline_ns; /* next interrupt of channel 0 */
+	uint64_t next_tick;   /* next interrupt of channel 0 */
+	uint64_t deadline_ns; /* the same in guest time */
 	bool speaker;	      /* data bit of port 0x61 */
 	bool refresh;	      /* toggles at each read of port 0x61 */
 };
@@ -122,12 +124,10 @@ struct vpit {
 /* MC146818 clock and CMOS memory (vrtc.c). */
 struct vrtc {
 	uint8_t index;
-	uint8_t cmos[CMOS_BYTES];
-	int64_t offset_seconds;	 /* RTC time - guest time, in seconds since 1970 */
-	int64_t frozen_seconds;	 /* RTC time while register B says SET */
-	uint64_t seen_second;	 /* guest second up to which updates are accounted for */
-	uint64_t period_start_ns;/* of the periodic interrupt */
-	uint64_t seen_period;	 /* periods accounted for since then */
+	uint8_t cmos[CMOS_BYTES]; /* the time registers are valid only while register B says SET */
+	int64_t offset_seconds;	  /* Unix time shown, minus guest time */
+	uint64_t seen_second;	  /* guest second up to which updates are accounted for */
+	uint64_t seen_period;	  /* the same for the periodic interrupt */
 	uint64_t deadline_ns;
 };
 
@@ -139,7 +139,7 @@ struct vuart {
 	uint8_t errors;	      /* LSR error bits, cleared by reading LSR */
 	bool thre_pending;    /* transmitter-empty interrupt */
 	uint32_t rx_first, rx_count;
-	uint8_t rx[VUART_RING]; /* the first 16 are the FIFO, the rest waits on the line */
+	uint8_t rx[VUART_RING]; /* what fits the FIFO is in it, the rest waits on the line */
 };
 
 /* ACPI fixed hardware: PM1 event and control block, PM timer (vpm.c). */
@@ -149,10 +149,14 @@ struct vpm {
 	uint64_t deadline_ns;
 };
 
-/* PCI configuration mechanism 1 with no device behind it, and reset control (vpci.c). */
+/* PCI configuration mechanism 1 with no device behind it (vpci.c). */
 struct vpci {
 	uint32_t address;
-	uint8_t reset_control;
+};
+
+/* Reset control register 0xCF9 (vreset.c). */
+struct vreset {
+	uint8_t control;
 };
 
 /* QEMU's configuration device, the few keys that test kernels read (vfwcfg.c). */
@@ -173,6 +177,7 @@ struct machine {
 	struct vuart uart;
 	struct vpm pm;
 	struct vpci pci;
+	struct vreset reset;
 	struct vfwcfg fwcfg;
 };
 

@@ -66,12 +66,6 @@ static inline bool machine_apic_enabled(const struct machine *m, unsigned vcpu)
 	return (m->lapic[vcpu].base & (UINT64_C(1) << 11)) != 0;
 }
 
-/* Is this vCPU stopped until a start-up IPI comes? */
-static inline bool machine_waits_for_sipi(const struct machine *m, unsigned vcpu)
-{
-	return m->lapic[vcpu].wait_sipi;
-}
-
 /* Vector that would be taken now if the vCPU had interrupts enabled; -1: none. */
 int machine_irq_pending(struct machine *m, unsigned vcpu);
 /* Takes it. Only after machine_irq_pending() said so, under the same hold of the lock. */
