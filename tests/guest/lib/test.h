@@ -11,7 +11,6 @@
 #define NEED_SVM BIT(32)	 /* anything that touches SVM; t_l1.c alone does not */
 #define NEED_SAFE_CPU BIT(33)	 /* would end the emulator when run on bare QEMU (emulators.md 0) */
 #define NEED_TWO_CPUS BIT(34)	 /* a second vCPU that Startup-IPI reaches */
-#define NEED_HYPERVISOR BIT(35)	 /* shows an offer of Nestling, not of the CPU: bare runs skip */
 
 struct scenario {
 	const char *name;
@@ -29,11 +28,15 @@ extern const unsigned scenario_count;
 
 /* The first expectation that does not hold is the one printed; it returns whether it held. */
 bool expect(const char *what, uint64_t got, uint64_t want);
+/* Names the step of a loop that the following expectations belong to; printed when one fails. */
+void expect_item(uint64_t item);
 /* The exit code, all 64 bits of it (EXIT_INVALID is 64 ones, APM 15.5.1). */
 bool expect_exit(const struct vmcb *vmcb, uint64_t want);
 void skip(const char *why);
 bool svm_has(uint32_t edx_bits);
 bool option_has(const char *word);
+/* One feature bit: is it offered by CPUID leaf (sub-leaf 0), register 'a' to 'd'? */
+bool cpuid_has(uint32_t leaf, char reg, unsigned bit);
 
 /* Console, COM1. %s %d %u %x %lx %lu %c. */
 void print(const char *fmt, ...) PRINTF_LIKE(1, 2);
