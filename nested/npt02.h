@@ -10,47 +10,53 @@
 #include "walk12.h"
 
 #define NPT02_ROOTS 16 /* shadow roots kept at once, least recently used goes first */
+#define NPT02_POOL_MIN 64
 
+/* A key and the shadow of it. `table` belongs to the slot for ever, so VMCB02.N_CR3 stays valid whatever is dropped. */
 struct npt02_root {
 	bool used;
+	bool empty;          /* nothing hangs below `table` */
+	bool flush_due;      /* lost entries since npt02_get() last gave it out */
 	uint32_t asid12;
-	struct npt12 npt12;  /* the key, with asid12 */
+	struct npt12 npt12;  /* the key, with asid12; ncr3 without the bits that do not count */
 	hpa_t table;         /* top-level shadow table */
 	uint64_t last_use;
 };
 
 struct npt02 {
-	uint8_t *pool;        /* pool_pages pages, page aligned, set by npt02_init */
+	uint8_t *pool;        /* pool_pages pages, page aligned: first the roots' tables, then what hangs below */
 	uint32_t pool_pages;
 	uint32_t next_free;   /* bump allocation; everything is dropped when it runs out */
+	struct npt02_root *last; /* that npt02_get() gave out */
 	uint64_t use_clock;
-	uint64_t fills, drops, exhausted; /* counters */
+	uint64_t fills, neighbours, drops, exhausted; /* counters; neighbours: entries filled ahead */
 	struct npt02_root roots[NPT02_ROOTS];
 };
 
-/* `pool` must be page aligned and identity mapped (hpa_of works on it). At least 64 pages. */
+/* `pool` must be page aligned and identity mapped (hpa_of works on it). At least NPT02_POOL_MIN pages. */
 void npt02_init(struct npt02 *npt02, void *pool, uint32_t pool_pages);
 
-/* The shadow root for L1's table and ASID; made empty when there was none. Sets *fresh when the TLB may hold
- * entries of an earlier use of that slot, so that the caller flushes. */
+/* The shadow root for L1's table and ASID; empty when it is new. Sets *fresh when the TLB may hold what this root
+ * does not say (any more), so that the caller flushes before L2 runs on it. */
 struct npt02_root *npt02_get(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12, bool *fresh);
 
+/* Forget what NPT12 said: for L1's TLB_CONTROL, and for L0 when it takes memory out of NPT01. Roots stay valid, but
+ * empty. The caller flushes the TLB of an L2 that is running; of the others npt02_get() says so. */
 void npt02_drop_all(struct npt02 *npt02);
 void npt02_drop_asid(struct npt02 *npt02, uint32_t asid12);
-/* INVLPGA by L1: one page of one ASID: a guest-virtual address, so all of that ASID's entries may be meant. */
 
 enum npt02_verdict {
 	NPT02_UNDECIDED,
-	NPT02_FILLED,  /* entry installed: run L2 again */
+	NPT02_FILLED,  /* run L2 again: entry installed, or L1 was changing its own just now */
 	NPT02_REFLECT, /* NPT12 denies it: #VMEXIT(NPF) to L1 with result.exitinfo1 */
 	NPT02_DEVICE,  /* NPT12 allows it, L1 has no RAM there: L0 serves result.l1pa as if L1 had accessed it */
 };
 
 struct npt02_result {
 	enum npt02_verdict verdict;
-	uint64_t exitinfo1;
-	l1pa_t l1pa;
-	uint32_t dropped; /* not 0: the pool ran out and everything was dropped: flush the TLB too */
+	uint64_t exitinfo1; /* for NPT02_REFLECT */
+	l1pa_t l1pa;        /* for NPT02_DEVICE */
+	uint32_t dropped;   /* present entries or tables that are gone: not 0 means flush the TLB too */
 };
 
 /* Decides a #NPF that VMCB02 took at `at` with hardware's EXITINFO1, per NPT12 alone, and fills the shadow. */
