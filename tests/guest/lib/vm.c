@@ -13,7 +13,7 @@
 #define ASID_FIRST 1
 
 extern const uint8_t l2_stubs[];
-uint64_t l2_idt[512] ALIGNED(16);
+uint64_t l2_idt[512] ALIGNED(4096);	/* a page of its own, which tests hide */
 
 static void descriptor_tables(struct vmcb *c)
 {
