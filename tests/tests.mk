@@ -9,23 +9,23 @@ PYTEST     := $(PYTHON) -B -m pytest -q -p no:cacheprovider -c /dev/null --rootd
 
 .PHONY: run run-l2-linux check test guests
 run: deps
-	@$(MAKE) --no-print-directory all payload
-	@$(PYTHON) -B tests/system/run.py l1-linux build/run.log
+	$(MAKE) --no-print-directory all payload
+	$(PYTHON) -B tests/system/run.py l1-linux build/run.log
 
 run-l2-linux: deps
-	@$(MAKE) --no-print-directory all payload
-	@$(PYTHON) -B tests/system/run.py l2-linux build/run-l2-linux.log
+	$(MAKE) --no-print-directory all payload
+	$(PYTHON) -B tests/system/run.py l2-linux build/run-l2-linux.log
 
 # Under three minutes: guards, unit tests, the short QEMU runs.
 check: deps
-	@$(MAKE) --no-print-directory $(TEST_PARTS)
-	@$(PYTEST) --group check
+	$(MAKE) --no-print-directory $(TEST_PARTS)
+	$(PYTEST) --group check
 
 test: deps
-	@$(MAKE) --no-print-directory $(TEST_PARTS) payload
-	@$(PYTEST) --group test
+	$(MAKE) --no-print-directory $(TEST_PARTS) payload
+	$(PYTEST) --group test
 
 # QEMU runs only, or some: make guests T=boot
 guests: deps
-	@$(MAKE) --no-print-directory $(TEST_PARTS) payload
-	@$(PYTEST) --group test -k 'run: and $(or $(T),run:)'
+	$(MAKE) --no-print-directory $(TEST_PARTS) payload
+	$(PYTEST) --group test -k 'run: and $(or $(T),run:)'

@@ -21,5 +21,5 @@ PYTHON := /usr/bin/python3
 deps: $(DEPS_STAMP)
 
 $(DEPS_STAMP): tools/packages.mk tools/install_packages.sh
-	@tools/install_packages.sh $(PACKAGES)
-	@mkdir -p $(@D) && touch $@
+	tools/install_packages.sh $(PACKAGES)
+	mkdir -p $(@D) && touch $@

@@ -17,16 +17,17 @@ PAYLOAD_FILES := $(addprefix $(PAYLOAD)/,vmlinuz l1-small.cpio.gz l1-qemu.cpio.g
 payload: $(PAYLOAD_FILES)
 
 $(GUEST_STAMP): tools/payload.mk tools/payload/fetch.sh | $(DEPS_STAMP)
-	@tools/payload/fetch.sh build/debs $(GUEST_ROOT) $(GUEST_PACKAGES)
-	@touch $@
+	tools/payload/fetch.sh build/debs $(GUEST_ROOT) $(GUEST_PACKAGES)
+	touch $@
 
 $(PAYLOAD)/vmlinuz: $(GUEST_STAMP)
-	@mkdir -p $(@D)
-	cp $(or $(VMLINUZ),$(wildcard $(GUEST_ROOT)/boot/vmlinuz-*),$(shell echo $(GUEST_ROOT)/boot/vmlinuz-*)) $@
+	mkdir -p $(@D)
+	cp $(or $(VMLINUZ),$(GUEST_ROOT)/boot/vmlinuz-*) $@
 
 $(PAYLOAD)/l2-hello: tests/l2/l2_hello.c | $(DEPS_STAMP)
-	@mkdir -p $(@D)
-	gcc -std=gnu11 -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -static -s -o $@ $<
+	echo "  CC   $<"
+	mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -static -s -o $@ $<
 
 # The QEMU initrd carries what its L2 needs.
 $(PAYLOAD)/l1-small.cpio.gz: $(PAYLOAD)/l2-hello
@@ -35,4 +36,5 @@ $(PAYLOAD)/l1-qemu.cpio.gz: $(PAYLOAD)/l2-hello $(PAYLOAD)/vmlinuz $(PAYLOAD)/l2
 
 $(PAYLOAD)/%.cpio.gz: tools/payload/%.manifest tools/payload/mkinitrd.py $(GUEST_STAMP) \
 		$(wildcard tools/payload/*.sh)
+	echo "  CPIO $@"
 	$(PYTHON) tools/payload/mkinitrd.py -r $(GUEST_ROOT) -o $@ $<

@@ -26,14 +26,16 @@ unit-programs: $(UNIT_PROGRAMS)
 
 # All unit tests, or one: make unit T=walk12
 unit: $(if $(T),$(UNIT_OUT)/test_$(T),$(UNIT_PROGRAMS))
-	@for program in $^; do $$program || exit 1; done
+	for program in $^; do $$program || exit 1; done
 
 $(UNIT_OUT)/obj/%.o: %.c | $(DEPS_STAMP) $(ZYDIS_READY)
-	@mkdir -p $(@D)
+	echo "  CC   $< (unit)"
+	mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) $(call unit_include,$<) -MMD -MP -c -o $@ $<
 
 define unit_program
 $(UNIT_OUT)/$(1): $(UNIT_OUT)/obj/tests/unit/$(1).o $(call unit_objs,$(call unit_links,$(1)))
+	echo "  LD   $$@"
 	$$(CC) $$(UNIT_CFLAGS) -o $$@ $$^ -lcmocka
 endef
 $(foreach name,$(UNIT_NAMES),$(eval $(call unit_program,$(name))))
