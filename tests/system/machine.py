@@ -83,9 +83,10 @@ class Console:
 
     def wait_for(self, pattern):
         """Reads until pattern has come; the text of the whole match."""
-        patterns = [pattern, pexpect.EOF, pexpect.TIMEOUT]
+        # Compiled here, since pexpect would let "." match line ends.
+        patterns = [re.compile(pattern), pexpect.EOF, pexpect.TIMEOUT]
         if not re.search(r"nestling: (panic|error)|Kernel panic", pattern):
-            patterns.append(FATAL)
+            patterns.append(re.compile(FATAL))
         left = max(self.deadline - time.monotonic(), 0.1)
         index = self.child.expect(patterns, timeout=left)
         where = f"after {self.last!r}, waiting for {pattern!r}"
