@@ -85,7 +85,8 @@ void machine_console_in(struct machine *m, uint8_t byte);
 #define VACPI_ROM_GPA UINT64_C(0xE0000)
 #define VACPI_ROM_SIZE UINT64_C(0x20000)
 
-/* Fills rom, which the guest will see at gpa, and returns the bytes used; the RSDP comes first. */
+/* Fills rom, which the guest will see at gpa, and returns the bytes used; the RSDP comes first.
+ * gpa is 64-byte aligned and below 4 GiB. 0: the buffer is smaller than 4 KiB. */
 size_t vacpi_build(uint8_t *rom, size_t size, uint64_t gpa, const struct machine_config *config);
 
 #endif

@@ -4,11 +4,11 @@
  * Sending and receiving messages: vlapic_ipi.c. The counter: vlapic_timer.c. What the vCPU loop
  * asks: vcpu.c. Manual: APM2 16. */
 #include <string.h>
+#include "map.h"
 #include "vlapic.h"
 
 #define APIC_VERSION 0x14u
 #define APIC_VERSION_VALUE (APIC_VERSION | (uint32_t)(LVT_COUNT - 1) << 16)
-#define APIC_PAGE UINT64_C(0xFEE00000)
 #define APIC_DFR_FLAT 0xFFFFFFFFu
 #define APIC_DFR_FIXED_ONES 0x0FFFFFFFu
 #define APIC_XAPIC_ID_SHIFT 24
@@ -76,7 +76,7 @@ void vlapic_init(struct machine *m, unsigned vcpu)
 	struct vlapic *l = &m->lapic[vcpu];
 
 	l->id = vcpu;
-	l->base = APIC_PAGE | APIC_BASE_ENABLE | (vcpu == 0 ? APIC_BASE_BSP : 0);
+	l->base = VLAPIC_GPA | APIC_BASE_ENABLE | (vcpu == 0 ? APIC_BASE_BSP : 0);
 	l->wait_sipi = vcpu != 0;
 	set_registers_to_reset(l);
 	if (vcpu == 0) {
