@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* kernel/cmdline.c - parses the hypervisor's own command line.
+ * Pure: decides what each word means and names the first one that means nothing; the caller
+ * reports it. The options are described in cmdline.h. */
+#include "kernel/cmdline.h"
+
+#include "kernel/string.h"
+
+enum { COM1_PORT = 0x3F8, BAUD_MAX = 115200 };
+
+/* A piece of the command line. */
+struct word {
+	const char *text;
+	size_t len;
+};
+
+static bool is_word(struct word w, const char *text)
+{
+	return w.len == strlen(text) && memcmp(w.text, text, w.len) == 0;
+}
+
+/* Removes `prefix` from the front. */
+static bool strip(struct word *w, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	if (w->len < len || memcmp(w->text, prefix, len) != 0)
+		return false;
+	w->text += len;
+	w->len -= len;
+	return true;
+}
+
+/* Takes the part up to `separator` off the front of `rest`; false when nothing is left. */
+static bool next_part(struct word *rest, char separator, struct word *part)
+{
+	while (rest->len && *rest->text == separator) {
+		rest->text++;
+		rest->len--;
+	}
+	part->text = rest->text;
+	part->len = 0;
+	while (part->len < rest->len && part->text[part->len] != separator)
+		part->len++;
+	rest->text += part->len;
+	rest->len -= part->len;
+	return part->len > 0;
+}
+
+static unsigned digit_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (unsigned)(c - 'a') + 10;
+	if (c >= 'A' && c <= 'F')
+		return (unsigned)(c - 'A') + 10;
+	return UINT32_MAX;
+}
+
+static bool parse_number(struct word w, uint32_t max, uint32_t *value)
+{
+	uint64_t v = 0;
+	unsigned base = strip(&w, "0x") ? 16 : 10;
+
+	if (!w.len)
+		return false;
+	for (size_t i = 0; i < w.len; i++) {
+		unsigned digit = digit_value(w.text[i]);
+
+		if (digit >= base)
+			return false;
+		v = v * base + digit;
+		if (v > max)
+			return false;
+	}
+	*value = (uint32_t)v;
+	return true;
+}
+
+static const char *parse_console(struct options *o, struct word list)
+{
+	struct word part;
+
+	o->serial = false;
+	o->screen = false;
+	while (next_part(&list, ',', &part)) {
+		if (is_word(part, "serial"))
+			o->serial = true;
+		else if (is_word(part, "vga"))
+			o->screen = true;
+		else
+			return "console= takes serial, vga, or both with a comma";
+	}
+	return o->serial || o->screen ? NULL : "console= names no console";
+}
+
+static const char *parse_com1(struct options *o, struct word value)
+{
+	struct word part;
+	uint32_t port;
+	const uint32_t port_max = UINT16_MAX - 7; /* a UART has eight ports */
+
+	if (!next_part(&value, ',', &part) || !parse_number(part, port_max, &port) || !port)
+		return "com1= takes an I/O port and a speed, as in com1=0x3f8,115200";
+	o->com1_port = (uint16_t)port;
+	if (!next_part(&value, ',', &part))
+		return NULL;
+	if (!parse_number(part, BAUD_MAX, &o->com1_baud) || !o->com1_baud ||
+	    BAUD_MAX % o->com1_baud || value.len)
+		return "the speed of com1= must be a divisor of 115200";
+	return NULL;
+}
+
+static const char *parse_option(struct options *o, struct word w)
+{
+	if (strip(&w, "console="))
+		return parse_console(o, w);
+	if (strip(&w, "com1="))
+		return parse_com1(o, w);
+	if (is_word(w, "stay")) {
+		o->stay = true;
+		return NULL;
+	}
+	return "unknown option";
+}
+
+struct cmdline_error cmdline_parse(struct options *options, const char *line)
+{
+	struct word rest = {line, strlen(line)};
+	struct word w;
+
+	*options = (struct options){
+		.serial = true,
+		.screen = true,
+		.com1_port = COM1_PORT,
+		.com1_baud = BAUD_MAX,
+	};
+	while (next_part(&rest, ' ', &w)) {
+		const char *what = parse_option(options, w);
+
+		if (what)
+			return (struct cmdline_error){what, w.text, w.len};
+	}
+	return (struct cmdline_error){0};
+}

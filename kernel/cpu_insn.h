@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* kernel/cpu_insn.h - one inline function per instruction that C cannot say. Decides nothing.
+ * VMRUN, VMLOAD and VMSAVE are not here: they are in svm/vmrun.asm only. */
+#ifndef KERNEL_CPU_INSN_H
+#define KERNEL_CPU_INSN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpuid_regs {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	struct cpuid_regs r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline uint64_t rdmsr(uint32_t msr)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr) : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+static inline void wrmsr(uint32_t msr, uint64_t value)
+{
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+			 : "memory");
+}
+
+/* False, and *value unchanged, when the CPU answers with #GP. The table of kernel/trap.c makes it
+ * go on behind the instruction. QEMU TCG never faults here but reads 0. */
+static inline bool rdmsr_safe(uint32_t msr, uint64_t *value)
+{
+	uint32_t lo, hi;
+	bool ok = false;
+
+	__asm__ volatile("1: rdmsr\n"
+			 "   movb $1, %0\n"
+			 "2:\n"
+			 ".pushsection .fixup, \"a\"\n"
+			 "   .quad 1b, 2b\n"
+			 ".popsection"
+			 : "+&r"(ok), "=a"(lo), "=d"(hi)
+			 : "c"(msr)
+			 : "memory");
+	if (ok)
+		*value = (uint64_t)hi << 32 | lo;
+	return ok;
+}
+
+static inline bool wrmsr_safe(uint32_t msr, uint64_t value)
+{
+	bool ok = false;
+
+	__asm__ volatile("1: wrmsr\n"
+			 "   movb $1, %0\n"
+			 "2:\n"
+			 ".pushsection .fixup, \"a\"\n"
+			 "   .quad 1b, 2b\n"
+			 ".popsection"
+			 : "+&r"(ok)
+			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+			 : "memory");
+	return ok;
+}
+
+static inline uint64_t rdtsc(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+static inline uint8_t inb(uint16_t port)
+{
+	uint8_t v;
+
+	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+
+static inline uint16_t inw(uint16_t port)
+{
+	uint16_t v;
+
+	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+
+static inline uint32_t inl(uint16_t port)
+{
+	uint32_t v;
+
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+
+static inline void outb(uint16_t port, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port) : "memory");
+}
+
+static inline void outw(uint16_t port, uint16_t v)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port) : "memory");
+}
+
+static inline void outl(uint16_t port, uint32_t v)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port) : "memory");
+}
+
+#define CPU_REG_ACCESS(reg)                                                                        \
+	static inline uint64_t read_##reg(void)                                                    \
+	{                                                                                          \
+		uint64_t v;                                                                        \
+                                                                                                   \
+		__asm__ volatile("mov %%" #reg ", %0" : "=r"(v) : : "memory");                     \
+		return v;                                                                          \
+	}                                                                                          \
+	static inline void write_##reg(uint64_t v)                                                 \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%" #reg : : "r"(v) : "memory");                         \
+	}
+
+/* On QEMU 7.2 a reserved bit in CR3 or CR4 does not fault but wrecks the host: write known bits only. */
+CPU_REG_ACCESS(cr0)
+CPU_REG_ACCESS(cr2)
+CPU_REG_ACCESS(cr3)
+CPU_REG_ACCESS(cr4)
+CPU_REG_ACCESS(dr6)
+CPU_REG_ACCESS(dr7)
+
+#undef CPU_REG_ACCESS
+
+static inline void invlpg(const void *va)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+static inline void cli(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
+
+static inline void sti(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+}
+
+static inline void hlt(void)
+{
+	__asm__ volatile("hlt" : : : "memory");
+}
+
+/* Nothing is taken between the two: STI opens only behind the instruction that follows it. */
+static inline void sti_hlt(void)
+{
+	__asm__ volatile("sti; hlt" : : : "memory");
+}
+
+static inline void pause(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
+static inline void nop(void)
+{
+	__asm__ volatile("nop" : : : "memory");
+}
+
+/* Only with EFER.SVME set. */
+static inline void stgi(void)
+{
+	__asm__ volatile("stgi" : : : "memory");
+}
+
+static inline void clgi(void)
+{
+	__asm__ volatile("clgi" : : : "memory");
+}
+
+#endif
