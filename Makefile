@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+#
+# Makefile - builds build/nestling.elf and build/nestling.iso; one file for everything.
+#   make              both            make V=1   shows each command
+#   make run, test, check, ...        tests/tests.mk
+#   make iso MODULES="nestling.cfg=my.cfg vmlinuz=..." OPTIONS="com1=0x2f8"
+# Every source of a folder is linked: a new file needs no line here. nested/ and vdev/ are
+# compiled with include/ alone in sight, so that a foreign #include does not compile.
+
+O := build
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+ifndef V
+.SILENT:
+endif
+
+include tools/packages.mk
+include tools/third_party.mk
+include tools/payload.mk
+include tests/unit/unit.mk
+include tests/guest/build.mk
+include tests/tests.mk
+
+FOLDERS := boot kernel drivers svm nested vdev
+# svm/offsets.c is never linked: see the rule of offsets.inc.
+C_FILES   := $(filter-out svm/offsets.c,$(wildcard $(FOLDERS:%=%/*.c)))
+ASM_FILES := $(wildcard $(FOLDERS:%=%/*.asm))
+OBJS      := $(C_FILES:%.c=$(O)/%.o) $(ASM_FILES:%.asm=$(O)/%.asm.o)
+
+CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
+	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common \
+	-mno-red-zone -mgeneral-regs-only -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes \
+	-Wswitch-enum -Wframe-larger-than=1024 -Werror
+LDFLAGS := -n -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments --fatal-warnings
+
+INCLUDES        := -I. -Iinclude
+INCLUDES_nested := -Iinclude
+INCLUDES_vdev   := -Iinclude
+INCLUDES_svm    := -I. -Iinclude $(ZYDIS_CFLAGS)
+includes = $(or $(INCLUDES_$(firstword $(subst /, ,$(1)))),$(INCLUDES))
+
+.PHONY: all iso clean
+all: $(O)/nestling.iso
+
+$(O)/nestling.elf: $(OBJS) $(ZYDIS_OBJS) boot/linker.ld
+	echo "  LD   $@"
+	$(LD) $(LDFLAGS) -T boot/linker.ld -o $@ $(filter %.o,$^)
+
+$(O)/%.o: %.c | $(DEPS_STAMP) $(ZYDIS_READY)
+	echo "  CC   $<"
+	mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(call includes,$<) -MMD -MP -c -o $@ $<
+
+$(O)/%.asm.o: %.asm | $(DEPS_STAMP)
+	echo "  ASM  $<"
+	mkdir -p $(@D)
+	nasm -f elf64 -I$(O)/ -MD $(@:.o=.d) -MP -o $@ $<
+
+# Our own functions must not be turned into calls of themselves.
+$(O)/kernel/string.o: CFLAGS += -fno-tree-loop-distribute-patterns
+
+# Offsets of C structs for NASM: the compiler writes "->NAME $n" lines, sed makes them %defines.
+$(O)/svm/offsets.inc: svm/offsets.c | $(DEPS_STAMP) $(ZYDIS_READY)
+	mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(INCLUDES_svm) -MMD -MP -MT $@ -MF $(@:.inc=.d) -S -o $(@:.inc=.s) $<
+	sed -n 's/^->\([A-Z0-9_]*\) \$$\{0,1\}\(-\{0,1\}[0-9]*\)$$/%define \1 \2/p' $(@:.inc=.s) >$@
+$(O)/svm/vmrun.asm.o: $(O)/svm/offsets.inc
+
+# What `git describe` says, in a header that changes only when the answer does.
+VERSION := $(or $(shell git describe --always --dirty --tags 2>/dev/null),unknown)
+VERSION_LINE := \#define NESTLING_VERSION "$(VERSION)"
+ifneq ($(shell cat $(O)/version.h 2>/dev/null),$(VERSION_LINE))
+$(shell mkdir -p $(O) && printf '%s\n' '$(VERSION_LINE)' >$(O)/version.h)
+endif
+$(O)/kernel/main.o: CFLAGS += -include $(O)/version.h
+
+# MODULES: name=path pairs for the ISO; OPTIONS: Nestling's command line.
+iso: $(O)/nestling.iso
+$(O)/nestling.iso: $(O)/nestling.elf iso/mkiso.sh $(foreach m,$(MODULES),$(lastword $(subst =, ,$(m))))
+	echo "  ISO  $@"
+	iso/mkiso.sh -o $@ -k $< -c "$(OPTIONS)" $(MODULES)
+
+clean:
+	rm -rf $(O)
+
+-include $(OBJS:.o=.d) $(O)/svm/offsets.d
