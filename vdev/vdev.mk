@@ -1,13 +1,19 @@
-# vdev/vdev.mk - the DSDT as bytes that vacpi.c includes. Set VDEV_OUT to build elsewhere.
-# Whoever compiles vdev/*.c adds $(VDEV_CFLAGS) and lets vacpi.o depend on $(VDEV_DSDT).
+# SPDX-License-Identifier: MIT
+#
+# vdev/vdev.mk - the DSDT as bytes that vdev/vacpi.c includes, for the kernel and the unit tests.
 
-VDEV_OUT ?= build/vdev
-VDEV_DSDT := $(VDEV_OUT)/dsdt.inc
-VDEV_CFLAGS := -I$(VDEV_OUT)
+DSDT_OUT := build/dsdt
+DSDT_INC := $(DSDT_OUT)/dsdt.inc
+VACPI_OBJS := build/vdev/vacpi.o build/tests/unit/obj/vdev/vacpi.o
 
-$(VDEV_OUT)/dsdt.aml: vdev/dsdt.asl
-	@mkdir -p $(VDEV_OUT)
-	iasl -we -p $(VDEV_OUT)/dsdt $< >$(VDEV_OUT)/dsdt.log || { cat $(VDEV_OUT)/dsdt.log; exit 1; }
+$(VACPI_OBJS): $(DSDT_INC)
+build/vdev/vacpi.o: CFLAGS += -I$(DSDT_OUT)
+build/tests/unit/obj/vdev/vacpi.o: UNIT_CFLAGS += -I$(DSDT_OUT)
 
-$(VDEV_DSDT): $(VDEV_OUT)/dsdt.aml
+$(DSDT_OUT)/dsdt.aml: vdev/dsdt.asl | $(DEPS_STAMP)
+	echo "  IASL $<"
+	mkdir -p $(@D)
+	iasl -we -p $(@:.aml=) $< >$(@:.aml=.log) || { cat $(@:.aml=.log); exit 1; }
+
+$(DSDT_INC): $(DSDT_OUT)/dsdt.aml
 	od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
