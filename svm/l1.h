@@ -8,6 +8,8 @@
 #include <compiler.h>
 
 #include "kernel/spinlock.h"
+#include "svm/guest_console.h"
+#include "svm/load.h"
 #include "svm/npt.h"
 #include "vdev/vdev.h"
 
@@ -17,6 +19,7 @@
 #define L1_HIGH_BASE GIB(4)
 #define L1_ACPI_BASE UINT64_C(0xE0000)
 #define L1_ACPI_SIZE KIB(128)
+#define L1_REASON_MAX 160
 
 struct vcpu;
 
@@ -29,23 +32,33 @@ struct l1_ram {
 
 enum l1_state { L1_EMPTY, L1_CREATED, L1_RUNNING, L1_ENDED };
 
-/* Letters: [I] set once at creation, [m] under dev_lock, [a] atomic, [c] only the console's CPU. */
+/* Why the vCPUs leave their run loops; the first one that says so decides. */
+enum l1_stop { L1_GO, L1_STOP_RESTART, L1_STOP_END, L1_STOP_DIED };
+
+/* Letters: [I] set once at creation, [m] under dev_lock, [l] under life_lock, [a] atomic, [s] while no vCPU
+ * runs. [B] by l1_build(), gone when the guest has ended. Lock order: dev_lock, life_lock. */
 struct l1 {
-	char name[L1_NAME_MAX]; /* [I] */
+	const struct l1_config *config; /* [I] */
+	const char *name;       /* [I] */
 	unsigned index;         /* [I] */
 	unsigned vcpu_count;    /* [I] */
 	bool nested;            /* [I] SVM offered */
-	struct l1_ram low, high; /* [I] */
-	struct npt npt01;       /* [I] after creation: RAM never moves */
-	uint8_t *msrpm;         /* [I] our MSR map for L1, MSRPM_SIZE */
-	uint8_t *iopm;          /* [I] all ones, IOPM_SIZE */
+	unsigned cpus[MACHINE_MAX_VCPUS]; /* [I] the physical CPU of each vCPU */
+	struct l1_ram low, high; /* [B] */
+	struct npt npt01;       /* [B] RAM never moves */
+	uint8_t *msrpm;         /* [B] our MSR map for L1, MSRPM_SIZE, all ones at first */
+	uint8_t *iopm;          /* [B] all ones, IOPM_SIZE */
 	struct spinlock dev_lock;
 	struct machine machine; /* [m] */
-	struct vcpu *vcpus[MACHINE_MAX_VCPUS]; /* [I] */
+	uint64_t start_ns;      /* [s] host time at which guest time is 0 */
+	struct l1_entry entry;  /* [s] where vCPU 0 begins */
+	struct spinlock life_lock;
+	struct vcpu *vcpus[MACHINE_MAX_VCPUS]; /* [B] [l] */
 	_Atomic int state;      /* [a] enum l1_state */
-	_Atomic int stop;       /* [a] vCPUs leave their run loops */
+	_Atomic int stop;       /* [a] enum l1_stop; not L1_GO: vCPUs leave their run loops */
 	_Atomic unsigned running_vcpus; /* [a] */
-	char end_reason[160];   /* written by who ends it first */
+	char end_reason[L1_REASON_MAX]; /* [l] */
+	struct guest_output output; /* guest_console.c */
 };
 
 /* The bytes [at, at + size) of RAM, or NULL unless all of them are RAM. Both runs are contiguous, so this is
@@ -62,5 +75,27 @@ static inline void *l1_ptr(const struct l1 *l1, l1pa_t at, uint64_t size)
 
 /* Ends the whole guest with a reason that people read; every vCPU leaves its loop. First reason wins. */
 void l1_end(struct l1 *l1, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The guest's own wish, or a person's: no register report. how: L1_STOP_END or L1_STOP_RESTART. */
+void l1_stop(struct l1 *l1, enum l1_stop how, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* --- life: vmm.c calls these --- */
+
+/* Memory, tables, devices, vCPUs, image. False: nothing is held, and `error` says what is wrong; what to do. */
+bool l1_build(struct l1 *l1, char *error, size_t error_size);
+/* As after power-on, in the memory it has: called by l1_build() and for a restart. Null, or what is wrong. */
+const char *l1_reset(struct l1 *l1);
+/* Gives everything back that l1_build() took. */
+void l1_release(struct l1 *l1);
+
+/* What the devices of this guest call their host. */
+static inline struct vdev_host *l1_host(struct l1 *l1)
+{
+	return (struct vdev_host *)l1;
+}
+
+static inline struct l1 *l1_of_host(struct vdev_host *host)
+{
+	return (struct l1 *)host;
+}
 
 #endif

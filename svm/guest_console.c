@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/guest_console.c - shares Nestling's console between the guests and the monitor.
+ * Decides whose bytes appear as they are (the guest in focus), and when whole lines of the others appear between
+ * them: not in the middle of a line, unless that line just stays there, as a prompt does.
+ * Lock: console_lock; taken with a dev_lock held, and nothing but the output is called inside. Next: monitor.c. */
+#include "svm/guest_console.h"
+
+#include "kernel/console.h"
+#include "kernel/printf.h"
+#include "kernel/string.h"
+#include "kernel/time.h"
+#include "svm/l1.h"
+#include "svm/monitor.h"
+#include "svm/vmm.h"
+
+#define ESCAPE 0x1D /* Ctrl-] */
+#define ESCAPE_HELP "\nCtrl-] then: 1-9 a guest's console, m the monitor, Ctrl-] for the guest itself\n"
+#define REPLAY_LINES 24
+#define PATIENCE_NS (250 * NS_PER_MS) /* how long an unfinished line keeps others from being shown */
+
+static struct spinlock console_lock;
+static struct l1 *focus;          /* [console_lock] null: the monitor */
+static bool line_open;            /* [console_lock] the cursor stands behind bytes of the guest in focus */
+static bool lines_wait;           /* [console_lock] a guest out of focus has lines to show */
+static uint64_t last_output_ns;   /* [console_lock] of the guest in focus */
+static bool escaped;              /* CPU 0: the escape key was the last one */
+
+static void print(const char *text)
+{
+	console_write(text, strlen(text));
+}
+
+static char ring_at(const struct guest_output *o, uint64_t at)
+{
+	return o->ring[at % GUEST_OUTPUT_SIZE];
+}
+
+/* [from, to) of the ring, as it is. */
+static void print_ring(const struct guest_output *o, uint64_t from, uint64_t to)
+{
+	while (from < to) {
+		uint64_t at = from % GUEST_OUTPUT_SIZE;
+		uint64_t n = min_u64(to - from, GUEST_OUTPUT_SIZE - at);
+
+		console_write(o->ring + at, n);
+		from += n;
+	}
+}
+
+static void print_tagged(const struct l1 *l1, uint64_t from, uint64_t to)
+{
+	char tag[L1_NAME_MAX + sizeof("[] ")];
+
+	ksnprintf(tag, sizeof(tag), "[%s] ", l1->name);
+	print(tag);
+	while (to > from && ring_at(&l1->output, to - 1) == '\r')
+		to--;
+	print_ring(&l1->output, from, to);
+	print("\n");
+}
+
+/* The whole lines that wait; with `all`, also what stands behind the last line end. */
+static void show_lines(struct l1 *l1, bool all)
+{
+	struct guest_output *o = &l1->output;
+
+	if (o->written - o->shown > GUEST_OUTPUT_SIZE)
+		o->shown = o->written - GUEST_OUTPUT_SIZE;
+	for (uint64_t at = o->shown; at < o->written; at++) {
+		if (ring_at(o, at) != '\n')
+			continue;
+		print_tagged(l1, o->shown, at);
+		o->shown = at + 1;
+	}
+	if (all && o->shown < o->written) {
+		print_tagged(l1, o->shown, o->written);
+		o->shown = o->written;
+	}
+}
+
+static void end_line(void)
+{
+	if (line_open)
+		print("\n");
+	line_open = false;
+}
+
+static void show_waiting(void)
+{
+	end_line();
+	for (unsigned i = 0; i < vmm_guest_count(); i++) {
+		if (vmm_guest(i) != focus)
+			show_lines(vmm_guest(i), false);
+	}
+	lines_wait = false;
+}
+
+static void out_in_focus(struct guest_output *o, char c)
+{
+	console_write(&c, 1);
+	o->shown = o->written;
+	line_open = c != '\n';
+	last_output_ns = time_now_ns();
+	if (!line_open && lines_wait)
+		show_waiting();
+}
+
+/* The monitor is not disturbed, unless bytes would get lost. */
+static void out_of_focus(struct l1 *l1, char c)
+{
+	struct guest_output *o = &l1->output;
+
+	if (o->written - o->shown == GUEST_OUTPUT_SIZE) {
+		end_line();
+		show_lines(l1, true);
+	} else if (c == '\n') {
+		lines_wait = true;
+		if (focus && !line_open)
+			show_waiting();
+	}
+}
+
+void guest_console_out(struct l1 *l1, uint8_t byte)
+{
+	struct guest_output *o = &l1->output;
+
+	spin_lock(&console_lock);
+	o->ring[o->written++ % GUEST_OUTPUT_SIZE] = (char)byte;
+	if (focus == l1)
+		out_in_focus(o, (char)byte);
+	else
+		out_of_focus(l1, (char)byte);
+	spin_unlock(&console_lock);
+}
+
+/* --- focus --- */
+
+/* The last lines again, so that the person sees where the guest stands. */
+static void replay(struct l1 *l1)
+{
+	struct guest_output *o = &l1->output;
+	uint64_t from = o->written, oldest = o->written - min_u64(o->written, GUEST_OUTPUT_SIZE);
+
+	for (unsigned lines = 0; from > oldest; from--) {
+		if (ring_at(o, from - 1) == '\n' && lines++ == REPLAY_LINES)
+			break;
+	}
+	print_ring(o, from, o->written);
+	o->shown = o->written;
+	line_open = o->written && ring_at(o, o->written - 1) != '\n';
+}
+
+static void focus_locked(struct l1 *l1)
+{
+	char title[L1_NAME_MAX + 64];
+
+	end_line();
+	focus = l1;
+	if (!l1) {
+		monitor_begin();
+		return;
+	}
+	show_waiting();
+	ksnprintf(title, sizeof(title), "--- guest %s (Ctrl-] m: monitor) ---\n", l1->name);
+	print(title);
+	replay(l1);
+}
+
+/* The first focus is silent: nothing was there before it. */
+void guest_console_focus(struct l1 *l1)
+{
+	spin_lock(&console_lock);
+	if (!focus && l1 && !l1->output.written)
+		focus = l1;
+	else
+		focus_locked(l1);
+	spin_unlock(&console_lock);
+}
+
+void guest_console_ended(struct l1 *l1)
+{
+	spin_lock(&console_lock);
+	end_line();
+	show_lines(l1, true);
+	if (focus == l1) {
+		struct l1 *next = vmm_other_guest(l1);
+
+		if (next || vmm_stays())
+			focus_locked(next);
+	}
+	spin_unlock(&console_lock);
+}
+
+bool guest_console_is_monitor(void)
+{
+	return __atomic_load_n(&focus, __ATOMIC_RELAXED) == NULL;
+}
+
+/* --- input --- */
+
+static void escape_command(struct l1 *to, char c)
+{
+	unsigned n = (unsigned)(c - '1');
+
+	if (c == 'm')
+		guest_console_focus(NULL);
+	else if (c >= '1' && c <= '9' && n < vmm_guest_count())
+		guest_console_focus(vmm_guest(n));
+	else if (c != ESCAPE || !to)
+		print(ESCAPE_HELP);
+}
+
+static void type(struct l1 *l1, char c)
+{
+	spin_lock(&l1->dev_lock);
+	if (l1->state == L1_RUNNING)
+		machine_console_in(&l1->machine, (uint8_t)c);
+	spin_unlock(&l1->dev_lock);
+}
+
+static void key(char c)
+{
+	struct l1 *to = __atomic_load_n(&focus, __ATOMIC_RELAXED);
+	bool command = escaped;
+
+	escaped = !command && c == ESCAPE;
+	if (escaped)
+		return;
+	if (command)
+		escape_command(to, c);
+	if (to && (!command || c == ESCAPE))
+		type(to, c);
+	else if (!to && !command)
+		monitor_key(c);
+}
+
+void guest_console_poll(void)
+{
+	for (int c = console_read(); c >= 0; c = console_read())
+		key((char)c);
+	if (!__atomic_load_n(&lines_wait, __ATOMIC_RELAXED))
+		return;
+	spin_lock(&console_lock);
+	if (focus && time_now_ns() - last_output_ns > PATIENCE_NS)
+		show_waiting();
+	spin_unlock(&console_lock);
+}

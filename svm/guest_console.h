@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/guest_console.h - who has the console: one guest, or the monitor. The others' lines appear with their name
+ * in front. Ctrl-] and a digit give it to a guest, Ctrl-] m to the monitor. */
+#ifndef SVM_GUEST_CONSOLE_H
+#define SVM_GUEST_CONSOLE_H
+
+#include <bits.h>
+
+struct l1;
+
+#define GUEST_OUTPUT_SIZE KIB(16)
+
+/* What a guest has written, newest GUEST_OUTPUT_SIZE bytes. All under the lock of guest_console.c. */
+struct guest_output {
+	uint64_t written, shown; /* bytes ever written; of these, on the console */
+	char ring[GUEST_OUTPUT_SIZE];
+};
+
+/* A byte from the guest's UART. May be called with the guest's dev_lock held. */
+void guest_console_out(struct l1 *l1, uint8_t byte);
+
+/* Looks for typed characters and for lines that have waited long enough. CPU 0 only, no lock held: from its
+ * interrupt window and its timer. Cheap when nothing is there. */
+void guest_console_poll(void);
+
+/* Gives the console to a guest; null: to the monitor. */
+void guest_console_focus(struct l1 *l1);
+bool guest_console_is_monitor(void);
+/* The guest writes no more: shows what is left and gives the console to the next one. */
+void guest_console_ended(struct l1 *l1);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/l1.c - makes an L1 out of its description, resets it, and gives everything back.
+ * Decides where its RAM lies in host memory. Allocates at set-up only: nothing here runs while vCPUs run, but
+ * l1_end() and l1_stop(). Next: load.c (the image), vcpu.c (a vCPU's life), vmm.c (who calls this, when). */
+#include "svm/l1.h"
+
+#include <amd/vmcb.h>
+
+#include "kernel/pmm.h"
+#include "kernel/printf.h"
+#include "kernel/percpu.h"
+#include "kernel/smp.h"
+#include "kernel/string.h"
+#include "kernel/time.h"
+#include "kernel/wall_clock.h"
+#include "svm/config.h"
+#include "svm/vcpu.h"
+
+/* --- memory --- */
+
+/* One run, aligned so that the largest pages fit; less aligned when there is no such run. */
+static bool alloc_ram(struct l1_ram *ram, uint64_t base, uint64_t size)
+{
+	*ram = (struct l1_ram){.base = base, .size = size};
+	if (size >= SIZE_1G)
+		ram->host = pmm_alloc(size, SIZE_1G);
+	if (size && !ram->host.a)
+		ram->host = pmm_alloc(size, SIZE_2M);
+	return !size || ram->host.a;
+}
+
+static void free_ram(struct l1_ram *ram)
+{
+	if (ram->host.a)
+		pmm_free(ram->host, ram->size);
+	*ram = (struct l1_ram){0};
+}
+
+static bool map_ram(struct l1 *l1, const struct l1_ram *ram)
+{
+	return !ram->size || npt_map(&l1->npt01, l1pa(ram->base), ram->host, ram->size);
+}
+
+/* A permission map that permits nothing. */
+static uint8_t *alloc_permission_map(uint64_t size)
+{
+	hpa_t at = pmm_alloc(size, PAGE_SIZE);
+
+	return at.a ? memset(hpa_ptr(at), 0xFF, size) : NULL;
+}
+
+static void free_permission_map(uint8_t **map, uint64_t size)
+{
+	if (*map)
+		pmm_free(hpa_of(*map), size);
+	*map = NULL;
+}
+
+static bool build_tables(struct l1 *l1)
+{
+	l1->msrpm = alloc_permission_map(MSRPM_SIZE);
+	l1->iopm = alloc_permission_map(IOPM_SIZE);
+	return l1->msrpm && l1->iopm && npt_init(&l1->npt01) && map_ram(l1, &l1->low) && map_ram(l1, &l1->high);
+}
+
+static bool build_memory(struct l1 *l1, char *error, size_t error_size)
+{
+	uint64_t size = l1->config->memory, low = min_u64(size, L1_LOW_LIMIT);
+	uint64_t free_mib = pmm_free_bytes() / MIB(1);
+
+	if (alloc_ram(&l1->low, 0, low) && alloc_ram(&l1->high, L1_HIGH_BASE, size - low) && build_tables(l1))
+		return true;
+	ksnprintf(error, error_size,
+		  "guest %s needs %llu MiB in one piece, only %llu MiB are free; lower memory in " CONFIG_FILE
+		  " or give the machine more",
+		  l1->name, (unsigned long long)(size / MIB(1)), (unsigned long long)free_mib);
+	return false;
+}
+
+/* --- life --- */
+
+static bool build_vcpus(struct l1 *l1, char *error, size_t error_size)
+{
+	for (unsigned i = 0; i < l1->vcpu_count; i++) {
+		l1->vcpus[i] = vcpu_create(l1, i);
+		if (!l1->vcpus[i]) {
+			ksnprintf(error, error_size, "no memory for vCPU %u of guest %s; give the machine more", i,
+				  l1->name);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void reset_machine(struct l1 *l1)
+{
+	struct machine_config machine = {
+		.vcpu_count = l1->vcpu_count,
+		.memory_below_4g = l1->low.size,
+		.memory_above_4g = l1->high.size,
+		.tsc_khz = time_tsc_khz(),
+		.boot_seconds = wall_clock_seconds(),
+	};
+
+	l1->start_ns = time_now_ns();
+	machine_init(&l1->machine, &machine, l1_host(l1));
+	vacpi_build(l1_ptr(l1, l1pa(L1_ACPI_BASE), L1_ACPI_SIZE), L1_ACPI_SIZE, L1_ACPI_BASE, &machine);
+}
+
+/* RAM comes zeroed from the allocator: the first time this would be work for nothing. */
+static void clear_ram(struct l1 *l1)
+{
+	memset(hpa_ptr(l1->low.host), 0, l1->low.size);
+	if (l1->high.size)
+		memset(hpa_ptr(l1->high.host), 0, l1->high.size);
+}
+
+const char *l1_reset(struct l1 *l1)
+{
+	if (l1->state != L1_EMPTY)
+		clear_ram(l1);
+	spin_lock(&l1->dev_lock);
+	reset_machine(l1);
+	spin_unlock(&l1->dev_lock);
+
+	const char *error = load_image(l1, l1->config, &l1->entry);
+
+	for (unsigned i = 0; i < l1->vcpu_count; i++)
+		vcpu_reset(l1->vcpus[i]);
+	if (!error)
+		vcpu_set_entry(l1->vcpus[0], &l1->entry);
+	l1->stop = L1_GO;
+	l1->state = L1_CREATED;
+	return error;
+}
+
+bool l1_build(struct l1 *l1, char *error, size_t error_size)
+{
+	l1->state = L1_EMPTY;
+	if (build_memory(l1, error, error_size) && build_vcpus(l1, error, error_size)) {
+		const char *what = l1_reset(l1);
+
+		if (!what)
+			return true;
+		ksnprintf(error, error_size, "guest %s: image %.*s: %s", l1->name,
+			  (int)l1->config->image->name_len, l1->config->image->name, what);
+	}
+	l1_release(l1);
+	return false;
+}
+
+/* Under life_lock, because the monitor may be looking at a vCPU. */
+void l1_release(struct l1 *l1)
+{
+	spin_lock(&l1->life_lock);
+	for (unsigned i = 0; i < l1->vcpu_count; i++) {
+		if (l1->vcpus[i])
+			vcpu_destroy(l1->vcpus[i]);
+		l1->vcpus[i] = NULL;
+	}
+	spin_unlock(&l1->life_lock);
+	npt_destroy(&l1->npt01);
+	free_permission_map(&l1->msrpm, MSRPM_SIZE);
+	free_permission_map(&l1->iopm, IOPM_SIZE);
+	free_ram(&l1->high);
+	free_ram(&l1->low);
+}
+
+/* --- the end --- */
+
+/* vCPUs on other CPUs leave at their next exit; the kick makes that now. */
+static void kick_all(struct l1 *l1)
+{
+	for (unsigned i = 0; i < l1->vcpu_count; i++) {
+		if (l1->cpus[i] != this_cpu()->index)
+			smp_kick(l1->cpus[i]);
+	}
+}
+
+static void PRINTF_LIKE(3, 0) stop(struct l1 *l1, enum l1_stop how, const char *fmt, va_list args)
+{
+	spin_lock(&l1->life_lock);
+	bool first = l1->stop == L1_GO && l1->state == L1_RUNNING;
+
+	if (first) {
+		kvsnprintf(l1->end_reason, sizeof(l1->end_reason), fmt, args);
+		l1->stop = how;
+	}
+	spin_unlock(&l1->life_lock);
+	if (first)
+		kick_all(l1);
+}
+
+void l1_end(struct l1 *l1, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	stop(l1, L1_STOP_DIED, fmt, args);
+	va_end(args);
+}
+
+void l1_stop(struct l1 *l1, enum l1_stop how, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	stop(l1, how, fmt, args);
+	va_end(args);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/monitor.h - the small command line behind Ctrl-] m. */
+#ifndef SVM_MONITOR_H
+#define SVM_MONITOR_H
+
+/* The console belongs to the monitor from now on: prints its prompt. */
+void monitor_begin(void);
+/* A typed character. CPU 0, no lock held; never waits. */
+void monitor_key(char c);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/vmm.h - all guests together: made from nestling.cfg, run, ended. Open vmm.c for the order. */
+#ifndef SVM_VMM_H
+#define SVM_VMM_H
+
+#include <bootinfo.h>
+#include <compiler.h>
+
+struct l1;
+
+/* Runs the guests that the module nestling.cfg describes; switches the machine off when all have ended.
+ * `stay`: goes on with the monitor instead. Needs SVM on every CPU. */
+_Noreturn void l0_main(const struct bootinfo *bi, bool stay);
+
+unsigned vmm_guest_count(void);
+struct l1 *vmm_guest(unsigned n);
+/* One that has not ended and is not `than`; or null. */
+struct l1 *vmm_other_guest(const struct l1 *than);
+/* Does the machine go on without guests? */
+bool vmm_stays(void);
+
+/* Starts the guest anew from its modules. False: `error` says why not. CPU 0 only. */
+bool vmm_restart(struct l1 *l1, char *error, size_t error_size);
+
+#endif
