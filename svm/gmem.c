@@ -5,9 +5,11 @@
  * Manual: APM2 5.2-5.6 (paging, protection), 15.25.5 (nested table walk). Nested part: nested/walk12.c. */
 #include "svm/gmem.h"
 
+#include <amd/exitcode.h>
 #include <amd/npt.h>
 
 #include "kernel/string.h"
+#include "svm/exit.h"
 
 #define LINEAR_32 BITS(31, 0)
 #define PAE_CR3 BITS(31, 5)
@@ -222,24 +224,26 @@ static struct gmem_fault walk_step(struct vcpu *v, const struct paging *p, struc
 	return fault;
 }
 
-/* The common case in few instructions: 4 levels, no NPT12, all bits set that the CPU would set. False means only
- * that the full walk must decide. */
-static bool walk_fast(const struct vcpu *v, uint64_t gva, uint64_t access, uint64_t *gpa)
+/* The common case in few instructions, because CPUs without nRIP need it at each exit: 4 levels, no NPT12, tables in
+ * low RAM, all bits set that the CPU would set. False means only that the full walk must decide. */
+static inline bool walk_fast(const struct vcpu *v, uint64_t gva, uint64_t access, uint64_t *gpa)
 {
 	const struct vmcb_save *save = &v->vmcb->save;
-	uint64_t need = PTE_P | PTE_A | (access & PF_U) | (access & PF_W);
+	const struct l1_ram *ram = &v->l1->low;
+	uint64_t need = PTE_P | PTE_A | (access & (PF_U | PF_W));
 	uint64_t bad = (v->nested.caps.phys_mbz & PTE_ADDR) |
 		       ((access & PF_ID) || !(save->efer & EFER_NXE) ? PTE_NX : 0);
-	uint64_t table = save->cr3 & PTE_ADDR, all = UINT64_MAX, entry;
+	uint64_t table = save->cr3 & PTE_ADDR, all = UINT64_MAX, entry = 0;
 	unsigned shift = 39;
 
-	for (;; shift -= 9) {
-		const uint64_t *slot = l1_ptr(v->l1, l1pa(table + ((gva >> shift) & 0x1FF) * sizeof(*slot)),
-					      sizeof(*slot));
-
-		if (unlikely(!slot))
+#pragma GCC unroll 4
+	for (; shift >= 12; shift -= 9) {
+		if (unlikely(table >= ram->size))
 			return false;
-		entry = __atomic_load_n(slot, __ATOMIC_RELAXED);
+
+		const uint64_t *page = hpa_ptr(hpa(ram->host.a + table));
+
+		entry = __atomic_load_n(page + ((gva >> shift) & 0x1FF), __ATOMIC_RELAXED);
 		if (unlikely((entry & need) != need || (entry & bad)))
 			return false;
 		all &= entry;
@@ -267,14 +271,8 @@ static bool is_canonical(uint64_t gva, unsigned levels)
 	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
 }
 
-struct gmem_fault gmem_translate(struct vcpu *v, uint64_t gva, uint64_t access, l1pa_t *l1)
+static COLD struct gmem_fault walk_full(struct vcpu *v, uint64_t gva, uint64_t access, l1pa_t *l1)
 {
-	const struct vmcb_save *save = &v->vmcb->save;
-	bool is_4_level = is_long(save) && !(save->cr4 & CR4_LA57);
-
-	if (likely(is_4_level && !through_npt12(v) && is_canonical(gva, 4) && walk_fast(v, gva, access, &l1->a)))
-		return (struct gmem_fault){ .kind = GMEM_OK };
-
 	struct paging p = paging_of(v);
 
 	if (p.levels < 4)
@@ -293,6 +291,16 @@ struct gmem_fault gmem_translate(struct vcpu *v, uint64_t gva, uint64_t access, 
 			return (struct gmem_fault){ .kind = GMEM_RACED };
 	}
 	return to_l1(v, w.table, access, NPF_FINAL, l1);
+}
+
+struct gmem_fault gmem_translate(struct vcpu *v, uint64_t gva, uint64_t access, l1pa_t *l1)
+{
+	const struct vmcb_save *save = &v->vmcb->save;
+	bool is_4_level = is_long(save) && !(save->cr4 & CR4_LA57);
+
+	if (likely(is_4_level && !through_npt12(v) && is_canonical(gva, 4) && walk_fast(v, gva, access, &l1->a)))
+		return (struct gmem_fault){ .kind = GMEM_OK };
+	return walk_full(v, gva, access, l1);
 }
 
 /* The bytes from gva to the end of its page, at most *bytes, as host memory. */
@@ -359,7 +367,8 @@ enum resume gmem_fault_deliver(struct vcpu *v, const struct gmem_fault *fault)
 		vcpu_raise_error(v, VEC_GP, 0);
 		break;
 	case GMEM_NPF:
-		return glue_l2_npf(v, fault->exitinfo1, fault->exitinfo2);
+		glue_exit_to_l1(v, VMEXIT_NPF, fault->exitinfo1, fault->exitinfo2);
+		break;
 	case GMEM_DEVICE:
 		l1_end(v->l1, "vCPU %u: an operand that must be in RAM lies at %#llx", v->index,
 		       (unsigned long long)fault->address);

@@ -42,7 +42,5 @@ struct gmem_fault gmem_write(struct vcpu *v, uint64_t gva, const void *from, uns
 /* Lets the level that runs feel the fault of an access that its instruction made: exception, or exit of L2 to L1.
  * For an access that devices cannot serve, GMEM_DEVICE ends the L1. */
 enum resume gmem_fault_deliver(struct vcpu *v, const struct gmem_fault *fault);
-/* In svm/nested_glue.c: NPT12 refuses an access of L2, so L1 gets #VMEXIT(NPF) with these infos. */
-enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2);
 
 #endif
