@@ -31,6 +31,8 @@ static enum vmrun_reason check_eventinj(const struct vmcb12 *snap)
 	unsigned type = (unsigned)((event & EVENT_TYPE) >> EVENT_TYPE_SHIFT);
 	unsigned vector = (unsigned)(event & EVENT_VECTOR);
 
+	if (!(event & EVENT_V))
+		return REASON_NONE;
 	if (type == EVENT_INTR || type == EVENT_NMI || type == EVENT_SOFT)
 		return REASON_NONE;
 	if (type != EVENT_EXCP)
@@ -65,6 +67,7 @@ static enum vmrun_reason check_nested_paging(const struct vmcb_control *control,
 enum vmrun_reason check_control(const struct vmcb12 *snap, const struct nested_caps *caps, bool l1_paging)
 {
 	const struct vmcb_control *control = &snap->control;
+	enum vmrun_reason reason;
 
 	if (!(control->intercept[ICPT_MISC2] & ICPT2_VMRUN))
 		return REASON_VMRUN_INTERCEPT;
@@ -77,7 +80,8 @@ enum vmrun_reason check_control(const struct vmcb12 *snap, const struct nested_c
 	/* 15.21.10: virtual NMIs need the NMI intercept. */
 	if ((control->v_intr & V_INTR_NMI_ENABLE) && !(control->intercept[ICPT_MISC1] & ICPT1_NMI))
 		return REASON_VNMI_NO_INTERCEPT;
-	if ((control->eventinj & EVENT_V) && check_eventinj(snap) != REASON_NONE)
-		return check_eventinj(snap);
-	return check_nested_paging(control, caps, l1_paging);
+	reason = check_eventinj(snap);
+	if (reason == REASON_NONE)
+		reason = check_nested_paging(control, caps, l1_paging);
+	return reason;
 }
