@@ -14,6 +14,8 @@
 
 #define LINEAR_32 BITS(31, 0)
 #define LIMIT_16 UINT64_C(0xFFFF)
+#define PREFIX_F2 0xF2
+#define PREFIX_F3 0xF3
 #define INFO1_MOV_CR BIT(63)
 #define SEG_TYPE_CODE 8u
 #define SEG_TYPE_EXPAND_DOWN 4u
@@ -264,12 +266,21 @@ static bool is_string(ZydisMnemonic mnemonic)
 	return false;
 }
 
+/* F2 repeats these instructions as F3 does. */
+static bool has_rep(const ZydisDecodedInstruction *z)
+{
+	for (unsigned i = 0; i < z->raw.prefix_count; i++)
+		if (z->raw.prefixes[i].value == PREFIX_F2 || z->raw.prefixes[i].value == PREFIX_F3)
+			return true;
+	return false;
+}
+
 static void take_head(struct insn *insn, const ZydisDecodedInstruction *z)
 {
 	insn->mnemonic = (uint16_t)z->mnemonic;
 	insn->address_size = z->address_width / 8;
 	insn->operand_size = z->operand_width / 8;
-	insn->rep = z->attributes & ZYDIS_ATTRIB_HAS_REP;
+	insn->rep = has_rep(z);
 	insn->lock = z->attributes & ZYDIS_ATTRIB_HAS_LOCK;
 	/* SSE2 has a MOVSD too. */
 	insn->is_string = z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && is_string(z->mnemonic);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/emulate.c - an instruction that touched a device, executed in software: decode, translate all memory operands,
+ * read them, compute, write back. Writes guest registers, memory and devices, never RIP.
+ * Next: decode.c, emulate_mem.c, emulate_alu.c, emulate_string.c. */
+#include "svm/emulate.h"
+
+#include <Zydis/Zydis.h>
+
+#include "kernel/log.h"
+
+#define BYTES_TEXT_MAX (3 * INSN_MAX + 1)
+
+/* Only general-purpose instructions are emulated. A guest that uses others on a device ends, because neither an
+ * exception nor a wrong result would tell its people what happened. */
+static enum resume refuse(struct vcpu *v, const struct insn *insn, l1pa_t at, bool write)
+{
+	char text[BYTES_TEXT_MAX] = "";
+	unsigned count = insn->length ? insn->length : insn->fetched;
+
+	for (unsigned i = 0; i < count; i++)
+		ksnprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", insn->bytes[i]);
+	l1_end(v->l1, "vCPU %u, RIP %#llx: cannot emulate the instruction%s which %s the device at %#llx", v->index,
+	       (unsigned long long)v->vmcb->save.rip, text, write ? "writes to" : "reads from",
+	       (unsigned long long)at.a);
+	return RESUME_STOP;
+}
+
+void gpr_write(struct vcpu *v, unsigned n, unsigned size, uint64_t value)
+{
+	uint64_t mask = insn_mask(size);
+
+	if (size >= sizeof(uint32_t))
+		vcpu_set_gpr(v, n, value & mask);
+	else
+		vcpu_set_gpr(v, n, (vcpu_gpr(v, n) & ~mask) | (value & mask));
+}
+
+static uint64_t operand_load(struct vcpu *v, const struct operand *op, const struct mem_ref *ref)
+{
+	switch (op->kind) {
+	case OPERAND_GPR:
+		return (vcpu_gpr(v, op->reg) >> (op->high_byte ? 8 : 0)) & insn_mask(op->size);
+	case OPERAND_MEM:
+		return op->reads ? mem_load(v, ref) : 0;
+	case OPERAND_IMM:
+		return op->value;
+	case OPERAND_NONE:
+	case OPERAND_OTHER:
+		break;
+	}
+	return 0;
+}
+
+static void operand_store(struct vcpu *v, const struct operand *op, const struct mem_ref *ref, uint64_t value)
+{
+	if (op->kind == OPERAND_MEM)
+		mem_store(v, ref, value);
+	else if (op->high_byte)
+		vcpu_set_gpr(v, op->reg, (vcpu_gpr(v, op->reg) & ~BITS(15, 8)) | (value & 0xFF) << 8);
+	else
+		gpr_write(v, op->reg, op->size, value);
+}
+
+static bool is_bit_test(uint16_t mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_BT || mnemonic == ZYDIS_MNEMONIC_BTS || mnemonic == ZYDIS_MNEMONIC_BTR ||
+	       mnemonic == ZYDIS_MNEMONIC_BTC;
+}
+
+/* BT and its kin with a register: its value may point to a bit far from the operand's address, either way. */
+static void move_to_bit(struct vcpu *v, struct insn *insn)
+{
+	struct operand *op = &insn->op[0];
+	unsigned unused = 64 - 8u * op->size;
+	int64_t bit = (int64_t)(vcpu_gpr(v, insn->op[1].reg) << unused) >> unused;
+	int64_t units = bit >> (op->size == 8 ? 6 : op->size == 4 ? 5 : 4);
+
+	op->value = (op->value + (uint64_t)(units * op->size)) & insn_mask(insn->address_size);
+}
+
+/* Has it only general registers, memory of up to 8 bytes and immediates? */
+static bool is_simple(const struct insn *insn)
+{
+	for (unsigned i = 0; i < INSN_OPERANDS; i++)
+		if (insn->op[i].kind == OPERAND_OTHER ||
+		    (insn->op[i].kind == OPERAND_MEM && insn->op[i].size > sizeof(uint64_t)))
+			return false;
+	return true;
+}
+
+enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
+{
+	struct insn insn;
+	struct mem_ref ref[INSN_OPERANDS];
+	uint64_t value[INSN_OPERANDS];
+	enum resume resume;
+	unsigned written;
+
+	if (!insn_decode(v, &insn)) {
+		bool is_readable = insn.fetch == GMEM_OK || insn.fetch == GMEM_DEVICE;
+
+		return is_readable ? refuse(v, &insn, at, write) : RESUME_SAME;
+	}
+	if (insn.is_string)
+		return emulate_string(v, &insn);
+	if (!is_simple(&insn))
+		return refuse(v, &insn, at, write);
+	if (is_bit_test(insn.mnemonic) && insn.op[1].kind == OPERAND_GPR)
+		move_to_bit(v, &insn);
+	for (unsigned i = 0; i < INSN_OPERANDS; i++)
+		if (insn.op[i].kind == OPERAND_MEM &&
+		    !mem_resolve(v, &insn.op[i], insn.op[i].writes, &ref[i], &resume))
+			return resume;
+
+	spin_lock(&v->l1->dev_lock);
+	for (unsigned i = 0; i < INSN_OPERANDS; i++)
+		value[i] = operand_load(v, &insn.op[i], &ref[i]);
+	written = alu_execute(&insn, value, &v->vmcb->save.rflags);
+	for (unsigned i = 0; i < INSN_OPERANDS && written != ALU_UNKNOWN; i++)
+		if (written & BIT32(i))
+			operand_store(v, &insn.op[i], &ref[i], value[i]);
+	spin_unlock(&v->l1->dev_lock);
+
+	if (written == ALU_UNKNOWN)
+		return refuse(v, &insn, at, write);
+	v->insn_len_known = true;
+	v->insn_len = insn.length;
+	return RESUME_NEXT;
+}
