@@ -19,6 +19,7 @@ endif
 include tools/packages.mk
 include tools/third_party.mk
 include tools/payload.mk
+include vdev/vdev.mk
 include tests/unit/unit.mk
 include tests/guest/build.mk
 include tests/tests.mk

@@ -4,12 +4,110 @@
 #ifndef NESTED_NESTED_H
 #define NESTED_NESTED_H
 
+#include "port.h"
 #include "state.h"
+
+/* --- life --- */
+
+/* Reset state of a vCPU: GIF=1, SVM off, no L2. `pool` is the memory of the shadow page tables. */
+void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, uint32_t pool_pages,
+		 uint32_t first_asid, uint32_t asid_count);
+/* INIT or RESET of the vCPU: as if no VMRUN had been (VM_CR.LOCK and SVMDIS survive INIT as the manual says). */
+void nested_reset(struct nested *n);
+
+/* --- VMRUN: vmrun.c --- */
+
+/* What VMCB02 needs from L0 besides VMCB01: tables and intercepts that are ours whatever L1 asks for. */
+struct vmcb02_inputs {
+	const uint32_t *intercepts; /* ICPT_COUNT words: what L0 must see while L2 runs */
+	hpa_t iopm;                 /* all ones */
+	const uint8_t *msrpm01;
+	uint8_t *msrpm02;
+	hpa_t npt01_root;
+	uint8_t apic_tpr;           /* CR8 of L1's APIC: what L2 reads when its interrupts are not masked virtually */
+};
+
+enum vmrun_outcome {
+	VMRUN_UNDECIDED,
+	VMRUN_REFUSED, /* the consistency exit has been taken: L1 runs on behind its VMRUN */
+	VMRUN_ENTERED, /* VMCB02 is built: run it */
+};
+
+/* VMRUN by L1 at CPL 0 with a legal rAX, L1's RIP already past it. */
+enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
+				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02);
+
+/* --- the full exit: exit_full.c --- */
 
 struct nested_exit {
 	uint64_t code, info1, info2, intinfo, nrip;
 	uint8_t insn_len;
 	uint8_t insn_bytes[15];
 };
+
+/* L2 ran, L1 gets its turn. False when VMCB12 cannot be written any more: that is a shutdown of L1. */
+bool nested_exit_full(struct nested *n, struct port *port, const struct nested_exit *exit, struct vmcb *vmcb01,
+		      struct vmcb *vmcb02);
+
+/* --- whose exit is this: route.c --- */
+
+enum route { ROUTE_UNDECIDED, ROUTE_L0, ROUTE_L1 };
+
+/* For an exit of L2 with any 64-bit code. `msr` is ECX, looked at for #VMEXIT(MSR) only. */
+enum route nested_route(const struct nested *n, struct port *port, const struct vmcb *vmcb02, uint32_t msr);
+/* Does L1 intercept this exit code (below VMEXIT_INTERCEPT_END)? */
+bool nested_intercepts(const struct nested *n, uint64_t exitcode);
+
+/* --- events: event.c --- */
+
+struct event_view {
+	bool init, nmi, irq; /* pending for L1 */
+	bool nmi_blocked;
+	bool if_flag;        /* RFLAGS.IF of the level that runs */
+	bool shadow;         /* interrupt shadow of the level that runs */
+	bool l1_if;          /* L1's RFLAGS.IF as it was at VMRUN */
+	bool injecting;      /* an event is already chosen for this entry */
+};
+
+enum event_action {
+	EVENT_UNDECIDED,
+	EVENT_NOTHING,
+	EVENT_WINDOW,      /* something waits for RFLAGS.IF or the shadow of the level that runs */
+	EVENT_SOON,        /* something comes right after the event that is being injected: leave the guest at once */
+	EVENT_TAKE_INIT,
+	EVENT_INJECT_NMI,
+	EVENT_INJECT_IRQ,
+	EVENT_INJECT_VIRQ, /* V_IRQ of L1's VMCB12 into L2 */
+	EVENT_INJECT_VNMI,
+	EVENT_EXIT_INIT,   /* #VMEXITs of L2 */
+	EVENT_EXIT_NMI,
+	EVENT_EXIT_INTR,
+	EVENT_EXIT_VINTR,
+};
+
+enum event_action nested_event(const struct nested *n, const struct event_view *view);
+/* Takes V_IRQ for delivery: clears it and gives its vector. */
+uint8_t nested_take_virq(struct nested *n);
+/* Takes V_NMI for delivery: L2's NMIs are masked from now on. */
+void nested_take_vnmi(struct nested *n);
+/* IRET of L2: unmasks virtual NMIs. False when L2 has none, so that IRET was about real ones. */
+bool nested_end_vnmi(struct nested *n);
+/* Must IRET of L2 be seen, for L1 or for virtual NMIs? */
+bool nested_wants_iret(const struct nested *n);
+
+/* --- SVM instructions and MSRs: insn.c, msr.c --- */
+
+enum nested_fault { NESTED_FAULT_NONE, NESTED_FAULT_UD, NESTED_FAULT_GP };
+
+/* VMRUN, VMLOAD and VMSAVE take a page address in rAX; the others none. Order of APM2 15.5 (VMRUN), 15.5.2. */
+enum nested_fault nested_insn_fault(const struct nested *n, bool takes_address, uint64_t rax, uint8_t cpl);
+/* STGI and CLGI by L1, or by L2 for L1 (for itself with virtual GIF). */
+void nested_set_gif(struct nested *n, bool gif);
+/* INVLPGA by L1: translations of one of its ASIDs. */
+void nested_invlpga(struct nested *n, uint32_t asid12);
+
+/* The MSRs of SVM as L1 sees them. False: not one of them. *fault is set when the access is a #GP. */
+bool nested_msr_read(const struct nested *n, uint32_t msr, uint64_t *value, bool *fault);
+bool nested_msr_write(struct nested *n, uint32_t msr, uint64_t value, bool *fault);
 
 #endif

@@ -11,18 +11,18 @@
 
 #include "npt02.h"
 #include "reason.h"
+#include "tlb02.h"
 
 /* What this L1 was offered; set once when its vCPU is made. */
 struct nested_caps {
-	uint32_t features;          /* CPUID Fn8000_000A EDX as L1 sees it */
-	uint32_t asid_count;        /* NASID as L1 sees it */
-	uint64_t phys_mbz;          /* physical address bits at or above L1's MAXPHYADDR */
-	uint64_t cr4_mbz;           /* CR4 bits that L1's CPUID does not offer */
-	uint64_t efer_mbz;          /* EFER bits likewise */
+	uint32_t features;               /* CPUID Fn8000_000A EDX as L1 sees it */
+	uint32_t asid_count;             /* NASID as L1 sees it */
+	uint64_t phys_mbz;               /* physical address bits at or above L1's MAXPHYADDR */
+	uint64_t cr4_mbz;                /* CR4 bits that L1's CPUID does not offer */
+	uint64_t efer_mbz;               /* EFER bits likewise */
 	uint32_t intercepts[ICPT_COUNT]; /* intercept bits that exist with these features */
-	bool pages_1g;              /* 1 GiB pages offered */
-	bool hw_vgif;               /* the CPU keeps L1's GIF in VMCB01.V_GIF */
-	bool hw_nrips;              /* the CPU stores nRIP and takes it for soft events */
+	bool pages_1g;                   /* 1 GiB pages offered */
+	bool hw_flush_by_asid;           /* the CPU knows TLB_CONTROL 3 and 7 */
 };
 
 /* The checked copy of VMCB12. Only vmcb12_snapshot() fills it; everybody else gets it const. */
@@ -31,20 +31,33 @@ struct vmcb12 {
 	struct vmcb_save save;
 };
 
+/* A soft interrupt or INT3/INTO that L1 injects returns to nRIP, which CPUs without NRIPS do not read: L2 then
+ * starts with RIP = nRIP, and gets the old one back if the delivery is interrupted. */
+struct soft_event {
+	bool pending;
+	uint64_t event, old_rip, next_rip;
+};
+
 struct nested {
-	struct nested_caps caps;   /* set once */
-	bool svme;                 /* L1's EFER.SVME                               svm/exit_msr.c */
-	bool gif;                  /* L1's GIF                                     gif.c, vmrun.c, both exits */
-	bool in_l2;                /* VMCB02 is the one to run                     vmrun.c, exit_full.c */
-	bool run_pending;          /* VMRUN accepted, L2 not entered yet           vmrun.c, cleared on L2's exit */
-	uint64_t vm_cr;            /*                                              msr.c */
-	uint64_t hsave_pa;         /* validated, never given to the CPU            msr.c */
-	l1pa_t vmcb12_pa;          /* whose snapshot this is                       vmrun.c */
-	struct vmcb12 snap;        /*                                              vmcb12.c */
-	struct npt02 npt02;        /* shadow of L1's nested page tables            npt02.c */
-	enum vmrun_reason last_refusal;
-	uint64_t vmrun_count, refused_count, full_exit_count;
+	struct nested_caps caps;  /*                                            set once */
+	bool svme;                /* L1's EFER.SVME                             svm/exit_msr.c */
+	bool gif;                 /* L1's GIF                                   insn.c, vmrun.c, both exits */
+	bool in_l2;               /* VMCB02 is the one to run                   vmrun.c, exit_full.c */
+	bool run_pending;         /* VMRUN accepted, L2 not entered yet         vmrun.c, svm/nested_glue.c */
+	uint64_t vm_cr;           /*                                            msr.c */
+	uint64_t hsave_pa;        /* validated, never given to the CPU          msr.c */
+	l1pa_t vmcb12_pa;         /* whose snapshot this is                     vmrun.c */
+	struct vmcb12 snap;       /*                                            vmcb12.c */
+	uint64_t v_intr12;        /* L2's live V_TPR, V_IRQ, V_GIF, V_NMI word  vmrun.c, event.c, svm/exit_cr.c */
+	struct soft_event soft;   /*                                            merge.c, exit_full.c */
+	struct npt12 npt12;       /* format and root of L1's nested table       vmrun.c */
+	struct npt02_root *root;  /* its shadow; NULL without nested paging     vmrun.c */
+	struct npt02 npt02;       /*                                            npt02.c */
+	struct tlb02 tlb02;       /*                                            tlb02.c */
+	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */
+	uint64_t vmrun_count, full_exit_count;
 	uint64_t refusals[REASON_COUNT];
+	uint64_t check_gap_count; /* the CPU refused a VMCB02 that our checks accepted: always 0, or a defect of ours */
 };
 
 #endif

@@ -3,6 +3,7 @@
  * Decides where its RAM lies in host memory. Allocates at set-up only: nothing here runs while vCPUs run, but
  * l1_end() and l1_stop(). Next: load.c (the image), vcpu.c (a vCPU's life), vmm.c (who calls this, when). */
 #include "svm/l1.h"
+#include "svm/msr.h"
 
 #include <amd/vmcb.h>
 
@@ -60,6 +61,8 @@ static bool build_tables(struct l1 *l1)
 {
 	l1->msrpm = alloc_permission_map(MSRPM_SIZE);
 	l1->iopm = alloc_permission_map(IOPM_SIZE);
+	if (l1->msrpm)
+		msrpm01_init(l1->msrpm);
 	return l1->msrpm && l1->iopm && npt_init(&l1->npt01) && map_ram(l1, &l1->low) && map_ram(l1, &l1->high);
 }
 

@@ -8,6 +8,7 @@
 
 #include "nested/nested.h"
 #include "svm/l1.h"
+#include "svm/msr_store.h"
 
 /* Order of the register numbers in instructions. RAX and RSP live in the VMCB; their slots here are unused by
  * the world switch, so use vcpu_gpr()/vcpu_set_gpr(). */
@@ -32,8 +33,12 @@ struct pending_excp {
 
 enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_SIPI };
 
-#define EXIT_COUNTERS 0xC4 /* codes below C0h, then NPF, INVALID, other */
+/* Counters of exits by code: codes below VMEXIT_INTERCEPT_END as they are, then these. */
+enum { EXIT_COUNT_NPF = 0xC0, EXIT_COUNT_INVALID, EXIT_COUNT_OTHER, EXIT_COUNTERS };
 
+struct l1_entry;
+
+/* All fields belong to the CPU that runs the vCPU; other CPUs reach it through the L1's devices and a kick. */
 struct vcpu {
 	uint64_t regs[GPR_COUNT];     /* vmrun.asm knows these offsets through offsets.c */
 	hpa_t vmcb_hpa;               /* of `vmcb` */
@@ -42,17 +47,21 @@ struct vcpu {
 	struct l1 *l1;
 	unsigned index;               /* within the L1 */
 	unsigned cpu;                 /* physical CPU that runs it */
+	bool attention;               /* inject_prepare() has something to look at */
 	enum vcpu_activity activity;
 	struct pending_excp excp;     /* exception to deliver at the next entry */
 	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
+	bool init_pending, nmi_pending;
 	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
 	bool insn_len_known;
 	uint8_t insn_len;             /* of the instruction that exited, when insn_len_known */
+	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */
 	uint8_t *msrpm02;
-	uint64_t tsc_offset01;
-	uint64_t pat01;               /* L1's PAT (the CPU may not keep it apart) */
-	uint32_t asid01;
+	void *shadow_pool;            /* memory of nested.npt02; null when SVM is not offered */
+	uint64_t deadline;            /* guest time at which machine_tick() is due, as the timer is armed */
 	uint64_t exit_counts[2][EXIT_COUNTERS]; /* [level - 1] */
+	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
+	struct msr_store msrs;
 	struct nested nested;
 };
 
@@ -83,5 +92,33 @@ static inline void vcpu_set_gpr(struct vcpu *v, unsigned n, uint64_t value)
 void vcpu_raise(struct vcpu *v, uint8_t vector);
 void vcpu_raise_error(struct vcpu *v, uint8_t vector, uint32_t error);
 void vcpu_raise_pf(struct vcpu *v, uint64_t address, uint32_t error);
+/* #DB with these DR6 bits. */
+void vcpu_raise_db(struct vcpu *v, uint64_t dr6);
+
+/* Makes vCPU `index` of an L1, in reset state. Null when memory is short. */
+struct vcpu *vcpu_create(struct l1 *l1, unsigned index);
+void vcpu_destroy(struct vcpu *v);
+/* Where the first vCPU begins, instead of the reset vector. */
+void vcpu_set_entry(struct vcpu *v, const struct l1_entry *entry);
+/* Runs it on this CPU until its L1 ends. */
+void vcpu_run(struct vcpu *v);
+
+/* Power-on state, all of it; INIT leaves FPU, MTRRs and the like alone. Both leave an L2 behind. */
+void vcpu_reset(struct vcpu *v);
+void vcpu_init(struct vcpu *v);
+/* Begins at vector << 12 in real mode. */
+void vcpu_startup(struct vcpu *v, uint8_t vector);
+/* Between an exit and the next entry: events, halts. False: the L1 has ended. */
+bool vcpu_ready(struct vcpu *v);
+/* Which VMCB runs next. */
+void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb);
+/* After a device access: the next deadline may have moved. */
+void vcpu_rearm(struct vcpu *v);
+/* Fires what is due in the devices of this vCPU. */
+void vcpu_tick(struct vcpu *v);
+/* After host interrupts: console, and what is due. */
+void vcpu_host_work(struct vcpu *v);
+/* V_TPR of the VMCB in use follows the APIC's task priority. */
+void vcpu_sync_tpr(struct vcpu *v);
 
 #endif

@@ -79,6 +79,7 @@
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)
 #define XCR0_AVX BIT(2)
+#define XCR0_PKRU BIT(9)
 
 /* VMCB segment attribute word: descriptor bits 55:52 in 11:8, 47:40 in 7:0. */
 #define SEG_TYPE 0x00Fu
@@ -118,5 +119,6 @@ enum {
 #define PTE_G BIT(8)
 #define PTE_NX BIT(63)
 #define PTE_ADDR BITS(51, 12)
+#define PDPT_ADDR BITS(31, 5) /* CR3 of PAE mode: the table of four entries is 32-byte aligned */
 
 #endif

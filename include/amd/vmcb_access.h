@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* amd/vmcb_access.h - setters of the VMCB fields that the CPU may cache: each also clears the clean bit that
+ * covers its field, so that no writer can forget it. Exits leave all clean bits set (svm/vcpu.c).
+ * Manual: APM2 15.15 (VMCB State Caching). Fields that are never cached are written directly. */
+#ifndef AMD_VMCB_ACCESS_H
+#define AMD_VMCB_ACCESS_H
+
+#include <amd/vmcb.h>
+
+#define VMCB_SETTER(name, field, type, bit)                                                        \
+	static inline void vmcb_set_##name(struct vmcb *vmcb, type value)                          \
+	{                                                                                          \
+		vmcb->field = value;                                                               \
+		vmcb->control.clean &= ~(bit);                                                     \
+	}
+
+VMCB_SETTER(tsc_offset, control.tsc_offset, uint64_t, CLEAN_I)
+VMCB_SETTER(iopm, control.iopm_base, uint64_t, CLEAN_IOPM)
+VMCB_SETTER(msrpm, control.msrpm_base, uint64_t, CLEAN_IOPM)
+VMCB_SETTER(asid, control.asid, uint32_t, CLEAN_ASID)
+VMCB_SETTER(v_intr, control.v_intr, uint64_t, CLEAN_TPR)
+VMCB_SETTER(misc, control.misc, uint64_t, CLEAN_NP)
+VMCB_SETTER(ncr3, control.ncr3, uint64_t, CLEAN_NP)
+VMCB_SETTER(g_pat, save.g_pat, uint64_t, CLEAN_NP)
+VMCB_SETTER(efer, save.efer, uint64_t, CLEAN_CRX)
+VMCB_SETTER(cr0, save.cr0, uint64_t, CLEAN_CRX)
+VMCB_SETTER(cr3, save.cr3, uint64_t, CLEAN_CRX)
+VMCB_SETTER(cr4, save.cr4, uint64_t, CLEAN_CRX)
+VMCB_SETTER(dr6, save.dr6, uint64_t, CLEAN_DRX)
+VMCB_SETTER(dr7, save.dr7, uint64_t, CLEAN_DRX)
+VMCB_SETTER(gdtr, save.gdtr, struct vmcb_seg, CLEAN_DT)
+VMCB_SETTER(idtr, save.idtr, struct vmcb_seg, CLEAN_DT)
+VMCB_SETTER(cs, save.cs, struct vmcb_seg, CLEAN_SEG)
+VMCB_SETTER(ds, save.ds, struct vmcb_seg, CLEAN_SEG)
+VMCB_SETTER(es, save.es, struct vmcb_seg, CLEAN_SEG)
+VMCB_SETTER(ss, save.ss, struct vmcb_seg, CLEAN_SEG)
+VMCB_SETTER(cpl, save.cpl, uint8_t, CLEAN_SEG)
+VMCB_SETTER(cr2, save.cr2, uint64_t, CLEAN_CR2)
+
+#undef VMCB_SETTER
+
+static inline void vmcb_set_intercept(struct vmcb *vmcb, unsigned word, uint32_t value)
+{
+	vmcb->control.intercept[word] = value;
+	vmcb->control.clean &= ~CLEAN_I;
+}
+
+/* Is the intercept of this exit code's bit set? Codes from VMEXIT_INTERCEPT_END on have none. */
+static inline bool vmcb_intercepts(const uint32_t *intercept, uint64_t exitcode)
+{
+	return (intercept[exitcode / 32] >> (exitcode % 32)) & 1;
+}
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* nested/insn.c - what the SVM instructions other than VMRUN mean for nested state, and which exceptions come first.
+ * VMLOAD and VMSAVE move registers that live in the CPU: svm/nested_glue.c executes them on L1's page.
+ * Manual: APM3 (instruction pages), APM2 15.5.2, 15.16.3 (INVLPGA), 15.17 (GIF). */
+#include <string.h>
+
+#include <amd/msr.h>
+
+#include "nested.h"
+
+/* The CPU has already seen to protected mode; CPL and address are asked again because not every engine does so
+ * before the intercept (docs/engines.md). */
+enum nested_fault nested_insn_fault(const struct nested *n, bool takes_address, uint64_t rax, uint8_t cpl)
+{
+	if (!n->svme && !n->in_l2)
+		return NESTED_FAULT_UD;
+	if (cpl != 0)
+		return NESTED_FAULT_GP;
+	if (takes_address && ((rax & PAGE_MASK) || (rax & n->caps.phys_mbz)))
+		return NESTED_FAULT_GP;
+	return NESTED_FAULT_NONE;
+}
+
+/* With virtual GIF in use L2 has one of its own (APM2 15.33.1). */
+void nested_set_gif(struct nested *n, bool gif)
+{
+	if (n->in_l2 && (n->snap.control.v_intr & V_INTR_GIF_ENABLE))
+		n->v_intr12 = gif ? n->v_intr12 | V_INTR_GIF : n->v_intr12 & ~V_INTR_GIF;
+	else
+		n->gif = gif;
+}
+
+/* One page of one ASID. Which L2-physical page that virtual address stands for only the CPU's TLB knew, so the
+ * whole ASID goes, in the shadow and in the CPU. ASID 0 is L1 itself: its tag is not ours (svm/nested_glue.c). */
+void nested_invlpga(struct nested *n, uint32_t asid12)
+{
+	npt02_drop_asid(&n->npt02, asid12);
+	tlb02_flush_asid12(&n->tlb02, asid12);
+}
+
+void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, uint32_t pool_pages,
+		 uint32_t first_asid, uint32_t asid_count)
+{
+	memset(n, 0, sizeof(*n));
+	n->caps = *caps;
+	n->gif = true;
+	if (pool)
+		npt02_init(&n->npt02, pool, pool_pages);
+	tlb02_init(&n->tlb02, first_asid, asid_count);
+}
+
+void nested_reset(struct nested *n)
+{
+	n->svme = false;
+	n->gif = true;
+	n->in_l2 = false;
+	n->run_pending = false;
+	n->soft.pending = false;
+	n->root = NULL;
+	if (n->npt02.pool)
+		npt02_drop_all(&n->npt02);
+	tlb02_flush_all(&n->tlb02);
+	if (!(n->vm_cr & VM_CR_LOCK))
+		n->vm_cr &= ~VM_CR_SVMDIS;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* nested/merge.h - what the steps of vmrun.c and the two exits use of each other; for nested/ alone. */
+#ifndef NESTED_MERGE_H
+#define NESTED_MERGE_H
+
+#include <amd/cpuid.h>
+#include <amd/exitcode.h>
+#include <check.h>
+
+#include "nested.h"
+
+/* vmcb12.c: the only reader and writer of L1's VMCB. */
+bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at);
+bool vmcb12_write_refused(struct port *port, l1pa_t at);
+bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, const struct nested_exit *exit,
+		       const struct vmcb *vmcb02);
+
+/* merge.c */
+struct vmcb02_tables {
+	uint64_t ncr3;
+	uint32_t asid;
+	uint8_t tlb_control;
+};
+void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap,
+		  const struct vmcb *vmcb01, const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
+struct soft_event vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps);
+
+/* exit_invalid.c */
+void nested_exit_invalid(struct nested *n, struct port *port, l1pa_t vmcb12_pa, enum vmrun_reason reason,
+			 struct vmcb *vmcb01);
+
+/* resume.c */
+void l1_resume(struct vmcb *vmcb01);
+
+#endif

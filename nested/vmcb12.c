@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* nested/vmcb12.c - the only reader and writer of L1's VMCB. It lies in memory that L1's other CPUs may change at
+ * any instant: it is copied once, and everything else works on the copy. Bits of features that L1 was not offered
+ * are dropped from the copy and left alone in L1's memory.
+ * Manual: APM2 appendix B; 15.5.1. Next: check_control.c, check_state.c, merge.c. */
+#include <string.h>
+
+#include <amd/vmcb.h>
+
+#include "merge.h"
+
+/* The fields that hardware reads end here in either area; what follows belongs to features never offered. */
+#define CONTROL_BYTES offsetof(struct vmcb_control, insn_len)
+#define SAVE_BYTES offsetof(struct vmcb_save, reserved_298)
+
+#define V_INTR_BASIC                                                                               \
+	(V_INTR_TPR | V_INTR_IRQ | V_INTR_PRIO | V_INTR_IGN_TPR | V_INTR_MASKING | V_INTR_VECTOR)
+
+static uint64_t v_intr_known(uint32_t features)
+{
+	uint64_t known = V_INTR_BASIC;
+
+	if (features & SVM_FEAT_VGIF)
+		known |= V_INTR_GIF | V_INTR_GIF_ENABLE;
+	if (features & SVM_FEAT_VNMI)
+		known |= V_INTR_NMI | V_INTR_NMI_MASK | V_INTR_NMI_ENABLE;
+	return known;
+}
+
+static void sanitise(struct vmcb_control *c, const struct nested_caps *caps)
+{
+	for (unsigned i = 0; i < ICPT_COUNT; i++)
+		c->intercept[i] &= caps->intercepts[i];
+	c->misc &= caps->features & SVM_FEAT_NP ? MISC_NP : 0;
+	c->misc2 &= caps->features & SVM_FEAT_VLS ? MISC2_VLS : 0;
+	c->v_intr &= v_intr_known(caps->features);
+	c->int_shadow &= INT_SHADOW_ACTIVE;
+	c->eventinj &= ~EVENT_RESERVED;
+	c->iopm_base &= ~PAGE_MASK;
+	c->msrpm_base &= ~PAGE_MASK;
+	c->tlb_control &= TLB_CONTROL_MASK;
+}
+
+/* Copies VMCB12 at `at`. False when L1 has no RAM there: the bus then reads all ones, and so does the copy. */
+bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at)
+{
+	const struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
+
+	if (!vmcb12) {
+		memset(snap, 0xFF, sizeof(*snap));
+		return false;
+	}
+	memcpy(&snap->control, &vmcb12->control, CONTROL_BYTES);
+	memcpy(&snap->save, &vmcb12->save, SAVE_BYTES);
+	barrier(); /* from here on nothing may be read from L1 again */
+	sanitise(&snap->control, caps);
+	return true;
+}
+
+/* The fields that a refused VMRUN writes, and no other byte (svm-facts 11.4, rule 3). False: no RAM there, the
+ * write is lost as it would be on the bus. */
+bool vmcb12_write_refused(struct port *port, l1pa_t at)
+{
+	struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
+
+	if (!vmcb12)
+		return false;
+	vmcb12->control.exitcode = VMEXIT_INVALID;
+	vmcb12->control.exitinfo1 = 0;
+	vmcb12->control.exitinfo2 = 0;
+	vmcb12->control.eventinj = 0;
+	return true;
+}
+
+/* V_TPR, V_IRQ and what the enabled features add; the rest of the word stays L1's. */
+static void write_v_intr(struct vmcb_control *c, const struct nested *n)
+{
+	uint64_t mask = V_INTR_TPR | V_INTR_IRQ;
+
+	if (n->snap.control.v_intr & V_INTR_GIF_ENABLE)
+		mask |= V_INTR_GIF;
+	if (n->snap.control.v_intr & V_INTR_NMI_ENABLE)
+		mask |= V_INTR_NMI | V_INTR_NMI_MASK;
+	c->v_intr = (c->v_intr & ~mask) | (n->v_intr12 & mask);
+}
+
+static void write_control(struct vmcb_control *c, const struct nested *n, const struct nested_exit *exit,
+			  const struct vmcb *vmcb02)
+{
+	write_v_intr(c, n);
+	c->int_shadow = vmcb02->control.int_shadow & INT_SHADOW_ACTIVE;
+	c->exitcode = exit->code;
+	c->exitinfo1 = exit->info1;
+	c->exitinfo2 = exit->info2;
+	c->exitintinfo = exit->intinfo;
+	c->eventinj = 0;
+	if (n->caps.features & SVM_FEAT_NRIPS)
+		c->nrip = exit->nrip;
+	if (n->caps.features & SVM_FEAT_DECODE_ASSISTS) {
+		c->insn_len = exit->insn_len;
+		memcpy(c->insn_bytes, exit->insn_bytes, sizeof(c->insn_bytes));
+	}
+}
+
+/* The state that VMRUN loads, written back (APM2 15.6). */
+static void write_save(struct vmcb_save *s, const struct nested *n, const struct vmcb_save *l2)
+{
+	s->es = l2->es;
+	s->cs = l2->cs;
+	s->ss = l2->ss;
+	s->ds = l2->ds;
+	s->gdtr.limit = l2->gdtr.limit;
+	s->gdtr.base = l2->gdtr.base;
+	s->idtr.limit = l2->idtr.limit;
+	s->idtr.base = l2->idtr.base;
+	s->cpl = l2->cpl;
+	s->efer = l2->efer;
+	s->cr4 = l2->cr4;
+	s->cr3 = l2->cr3;
+	s->cr0 = l2->cr0;
+	s->dr7 = l2->dr7;
+	s->dr6 = l2->dr6;
+	s->rflags = l2->rflags;
+	s->rip = l2->rip;
+	s->rsp = l2->rsp;
+	s->rax = l2->rax;
+	s->cr2 = l2->cr2;
+	if (n->snap.control.misc & MISC_NP)
+		s->g_pat = l2->g_pat;
+}
+
+/* The exit of an L2 that ran. False: no RAM there. */
+bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, const struct nested_exit *exit,
+		       const struct vmcb *vmcb02)
+{
+	struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
+
+	if (!vmcb12)
+		return false;
+	write_control(&vmcb12->control, n, exit, vmcb02);
+	write_save(&vmcb12->save, n, &vmcb02->save);
+	return true;
+}

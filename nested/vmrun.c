@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* nested/vmrun.c - the story of VMRUN, six steps. Whoever reaches step 5 has changed nothing but the snapshot.
+ *   1 may the instruction run at all?         insn.c, asked by svm/nested_glue.c before RIP moves
+ *   2 copy VMCB12 once                        vmcb12.c
+ *   3 check the copy                          check_control.c, check_state.c
+ *   4 refused: the consistency exit, the end  exit_invalid.c
+ *   5 build VMCB02                            merge.c, cannot fail
+ *   6 commit: L2 is what runs now; GIF=1 last
+ * Manual: APM2 15.5 (VMRUN). Next: svm/nested_glue.c runs VMCB02. */
+#include <string.h>
+
+#include <amd/cpu.h>
+
+#include "check_rules.h"
+#include "merge.h"
+#include "permmap12.h"
+
+/* The mode that L1 is in now gives the format of its nested tables (APM2 15.25.3). */
+static struct npt12 npt12_of(const struct nested *n, const struct vmcb *vmcb01)
+{
+	const struct vmcb_save *l1 = &vmcb01->save;
+	uint8_t levels = l1->efer & EFER_LMA ? 4 : l1->cr4 & CR4_PAE ? 3 : 2;
+
+	return (struct npt12){
+		.ncr3 = n->snap.control.ncr3,
+		.levels = levels,
+		.nxe = (l1->efer & EFER_NXE) != 0,
+		.pse = (l1->cr4 & CR4_PSE) != 0,
+		.pages_1g = n->caps.pages_1g,
+		.phys_mbz = n->caps.phys_mbz,
+	};
+}
+
+/* An L2 in PAE mode without nested paging has its PDPTEs loaded, hence checked, by VMRUN itself. */
+static enum vmrun_reason check_l2_pdptes(const struct nested *n, struct port *port)
+{
+	const struct vmcb_save *s = &n->snap.save;
+	const uint64_t *table;
+	uint64_t pdpte[4];
+
+	if ((n->snap.control.misc & MISC_NP) || !(s->cr0 & CR0_PG) || !(s->cr4 & CR4_PAE) || (s->efer & EFER_LME))
+		return REASON_NONE;
+	table = port_l1_ptr(port, l1pa(s->cr3 & PDPT_ADDR), sizeof(pdpte));
+	if (table)
+		memcpy(pdpte, table, sizeof(pdpte));
+	else
+		memset(pdpte, 0xFF, sizeof(pdpte));
+	barrier();
+	return check_pdptes(&n->snap, &n->caps, pdpte);
+}
+
+/* The manual gives no order among the checks, and L1 cannot see one. The MSR map must be there when it is used,
+ * since L0 merges it now (the I/O map is looked up when an access exits: unbacked reads as all ones). */
+static enum vmrun_reason check_all(const struct nested *n, struct port *port, const struct vmcb *vmcb01)
+{
+	const struct vmcb_control *c = &n->snap.control;
+	enum vmrun_reason reason = check_state(&n->snap, &n->caps);
+
+	if (!reason)
+		reason = check_control(&n->snap, &n->caps, (vmcb01->save.cr0 & CR0_PG) != 0);
+	if (!reason)
+		reason = check_l2_pdptes(n, port);
+	if (!reason && (c->intercept[ICPT_MISC1] & ICPT1_MSR) && !port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE))
+		reason = REASON_MSRPM_UNBACKED;
+	return reason;
+}
+
+/* What L1 asks to be flushed, for the shadow table and for the CPU's own TLB (APM2 15.16.1, 15.25.7). */
+static void obey_tlb_control(struct nested *n)
+{
+	const struct vmcb_control *c = &n->snap.control;
+
+	switch (c->tlb_control) {
+	case TLB_CONTROL_NONE:
+		break;
+	case TLB_CONTROL_ASID_NON_GLOBAL: /* does not suffice for changed nested tables, so the shadow stays */
+		tlb02_flush_asid12(&n->tlb02, c->asid);
+		break;
+	case TLB_CONTROL_ASID:
+		npt02_drop_asid(&n->npt02, c->asid);
+		tlb02_flush_asid12(&n->tlb02, c->asid);
+		break;
+	default: /* ALL; reserved encodings get the most that could be meant */
+		npt02_drop_all(&n->npt02);
+		tlb02_flush_all(&n->tlb02);
+	}
+}
+
+/* The nested table and the TLB tag that L2 runs with. */
+static struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in)
+{
+	hpa_t table = in->npt01_root;
+	bool fresh = false, flush;
+	struct vmcb02_tables t;
+
+	obey_tlb_control(n);
+	n->root = NULL;
+	if (n->snap.control.misc & MISC_NP) {
+		n->npt12 = npt12_of(n, vmcb01);
+		n->root = npt02_get(&n->npt02, &n->npt12, n->snap.control.asid, &fresh);
+		table = n->root->table;
+	}
+	t.ncr3 = table.a;
+	t.asid = tlb02_asid(&n->tlb02, n->snap.control.asid, table, &flush);
+	t.tlb_control = TLB_CONTROL_NONE;
+	if (fresh || flush)
+		t.tlb_control = n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
+	return t;
+}
+
+enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
+				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
+{
+	enum vmrun_reason reason = REASON_VMCB_UNBACKED;
+	const struct vmcb_control *c = &n->snap.control;
+	struct vmcb02_tables tables;
+
+	CHECK(!n->in_l2);
+	n->vmrun_count++;
+	if (vmcb12_snapshot(&n->snap, &n->caps, port, vmcb12_pa))
+		reason = check_all(n, port, vmcb01);
+	if (unlikely(reason)) {
+		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
+		return VMRUN_REFUSED;
+	}
+	tables = choose_tables(n, vmcb01, in);
+	msrpm02_merge(port, l1pa(c->msrpm_base), (c->intercept[ICPT_MISC1] & ICPT1_MSR) != 0, in->msrpm01,
+		      in->msrpm02);
+	vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
+	n->soft = vmcb02_soft_event(vmcb02, &n->snap, &n->caps);
+	n->v_intr12 = c->v_intr;
+	n->vmcb12_pa = vmcb12_pa;
+	n->in_l2 = true;
+	n->run_pending = true;
+	n->gif = true; /* last: from here on L1's events may come (APM2 15.5.1) */
+	return VMRUN_ENTERED;
+}

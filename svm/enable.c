@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/enable.c - finds out whether this CPU can run guests, says in one line what to do when it cannot, and switches
+ * SVM on, per CPU. Manual: APM2 15.4 (Enabling SVM), 15.30 (SVM Related MSRs). Next: vcpu.c. */
+#include <amd/cpu.h>
+#include <amd/cpuid.h>
+#include <amd/msr.h>
+
+#include "kernel/cpu_insn.h"
+#include "kernel/log.h"
+#include "kernel/panic.h"
+#include "kernel/pmm.h"
+#include "svm/enable.h"
+
+#define ASID_COUNT_MIN 4 /* host, L1, and two for L2s */
+
+static struct svm_cpu cpu;
+
+static bool vendor_has_svm(void)
+{
+	struct cpuid_regs r = cpuid(CPUID_VENDOR, 0);
+
+	return (r.ebx == 0x68747541 && r.edx == 0x69746E65 && r.ecx == 0x444D4163) || /* AuthenticAMD */
+	       (r.ebx == 0x6F677948 && r.edx == 0x6E65476E && r.ecx == 0x656E6975);   /* HygonGenuine */
+}
+
+/* The algorithm of APM2 15.4: CPUID shows SVM even where firmware has disabled it. */
+static void check_svm_enabled(void)
+{
+	uint64_t vm_cr = 0;
+
+	if (!rdmsr_safe(MSR_VM_CR, &vm_cr) || !(vm_cr & VM_CR_SVMDIS))
+		return;
+	if (cpu.features & SVM_FEAT_SVML)
+		fatal("SVM is disabled and locked with a key (VM_CR.SVMDIS); enable SVM in the firmware setup");
+	fatal("SVM is disabled by the firmware (VM_CR.SVMDIS); enable SVM (AMD-V) in the firmware setup");
+}
+
+void svm_check_cpu(void)
+{
+	struct cpuid_regs r;
+
+	if (!vendor_has_svm())
+		fatal("this CPU is not from AMD (or Hygon); Nestling runs on AMD CPUs only");
+	if (cpuid(CPUID_EXT_MAX, 0).eax < CPUID_SVM || !(cpuid(CPUID_EXT_FEATURES, 0).ecx & CPUID_81_ECX_SVM))
+		fatal("this CPU has no SVM; use a CPU with AMD-V (in QEMU: -cpu max or -cpu EPYC,+svm)");
+	r = cpuid(CPUID_SVM, 0);
+	cpu.features = r.edx;
+	cpu.asid_count = r.ebx;
+	cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
+	check_svm_enabled();
+	if (!(cpu.features & SVM_FEAT_NP))
+		fatal("this CPU has no nested paging; use a newer AMD CPU (family 10h or later)");
+	if (cpu.asid_count < ASID_COUNT_MIN)
+		fatal("this CPU has only %u ASIDs; Nestling needs %u", cpu.asid_count, ASID_COUNT_MIN);
+	klog("svm: revision %u, %u ASIDs, features %08x%s%s%s%s%s%s", r.eax & 0xFF, cpu.asid_count, cpu.features,
+	     cpu.features & SVM_FEAT_NP ? " np" : "", cpu.features & SVM_FEAT_NRIPS ? " nrips" : "",
+	     cpu.features & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",
+	     cpu.features & SVM_FEAT_DECODE_ASSISTS ? " decodeassists" : "",
+	     cpu.features & SVM_FEAT_VGIF ? " vgif" : "", cpu.features & SVM_FEAT_VMCB_CLEAN ? " vmcbclean" : "");
+}
+
+void svm_enable_this_cpu(void)
+{
+	hpa_t save_area = pmm_alloc(PAGE_SIZE, PAGE_SIZE);
+
+	if (!save_area.a)
+		fatal("no memory for a host save area; give the machine more memory");
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
+	wrmsr(MSR_VM_HSAVE_PA, save_area.a);
+}
+
+const struct svm_cpu *svm_cpu(void)
+{
+	return &cpu;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/enable.h - what SVM this machine has, and switching it on. */
+#ifndef SVM_ENABLE_H
+#define SVM_ENABLE_H
+
+#include <bits.h>
+
+/* What the physical CPU offers. Every CPU of a machine is taken to be like the boot CPU. */
+struct svm_cpu {
+	uint32_t features;   /* CPUID Fn8000_000A EDX */
+	uint32_t asid_count; /* ASIDs 1 .. asid_count - 1 are usable */
+	uint8_t phys_bits;
+};
+
+/* Boot CPU, before anything else of svm/. fatal() with what to do when guests cannot be run here. */
+void svm_check_cpu(void);
+/* Every CPU: EFER.SVME and a host save area. */
+void svm_enable_this_cpu(void);
+const struct svm_cpu *svm_cpu(void);
+
+#endif

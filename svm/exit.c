@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/exit.c - every #VMEXIT comes through here: INVALID first, then "in L2?", then one line per exit code. The only
+ * place that moves RIP. Manual: APM2 appendix C (exit codes), 15.7 (nRIP). Next: exit_<what>.c, nested_glue.c. */
+#include <amd/cpu.h>
+#include <amd/cpuid.h>
+#include <check.h>
+#include <amd/exitcode.h>
+#include <amd/vmcb_access.h>
+
+#include "svm/decode.h"
+#include "svm/enable.h"
+#include "svm/exit.h"
+#include "svm/exit_names.h"
+#include "svm/inject.h"
+
+/* The usual encoding of the instructions that we step over, for CPUs that give no nRIP. */
+struct encoding {
+	uint8_t length;
+	const void *bytes;
+};
+
+static struct encoding usual_encoding(const struct vmcb_control *c)
+{
+	switch (c->exitcode) {
+	case VMEXIT_CPUID: return (struct encoding){2, "\x0F\xA2"};
+	case VMEXIT_HLT: return (struct encoding){1, "\xF4"};
+	case VMEXIT_MSR: return (struct encoding){2, c->exitinfo1 ? "\x0F\x30" : "\x0F\x32"};
+	case VMEXIT_RDTSC: return (struct encoding){2, "\x0F\x31"};
+	case VMEXIT_RDPMC: return (struct encoding){2, "\x0F\x33"};
+	case VMEXIT_INVD: return (struct encoding){2, "\x0F\x08"};
+	case VMEXIT_WBINVD: return (struct encoding){2, "\x0F\x09"};
+	case VMEXIT_PAUSE: return (struct encoding){2, "\xF3\x90"};
+	case VMEXIT_VMRUN: return (struct encoding){3, "\x0F\x01\xD8"};
+	case VMEXIT_VMMCALL: return (struct encoding){3, "\x0F\x01\xD9"};
+	case VMEXIT_VMLOAD: return (struct encoding){3, "\x0F\x01\xDA"};
+	case VMEXIT_VMSAVE: return (struct encoding){3, "\x0F\x01\xDB"};
+	case VMEXIT_STGI: return (struct encoding){3, "\x0F\x01\xDC"};
+	case VMEXIT_CLGI: return (struct encoding){3, "\x0F\x01\xDD"};
+	case VMEXIT_SKINIT: return (struct encoding){3, "\x0F\x01\xDE"};
+	case VMEXIT_INVLPGA: return (struct encoding){3, "\x0F\x01\xDF"};
+	case VMEXIT_XSETBV: return (struct encoding){3, "\x0F\x01\xD1"};
+	default: return (struct encoding){0, ""};
+	}
+}
+
+/* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
+unsigned exit_insn_length(struct vcpu *v)
+{
+	const struct vmcb_control *c = &v->vmcb->control;
+	struct encoding e;
+
+	if (v->insn_len_known)
+		return v->insn_len;
+	if (svm_cpu()->features & SVM_FEAT_NRIPS)
+		return (unsigned)(c->nrip - v->vmcb->save.rip);
+	if (c->exitcode == VMEXIT_IOIO)
+		return (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
+	e = usual_encoding(c);
+	return insn_length(v, e.bytes, e.length);
+}
+
+/* Past the instruction that exited. Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
+void exit_advance_rip(struct vcpu *v)
+{
+	struct vmcb *vmcb = v->vmcb;
+	uint64_t rip = vmcb->save.rip + exit_insn_length(v);
+
+	vmcb->save.rip = (vmcb->save.efer & EFER_LMA) && (vmcb->save.cs.attr & SEG_L) ? rip : (uint32_t)rip;
+	vmcb->save.rflags &= ~RFLAGS_RF;
+	vmcb->control.int_shadow = 0;
+}
+
+void exit_trap_if_tf(struct vcpu *v)
+{
+	if (unlikely(v->vmcb->save.rflags & RFLAGS_TF))
+		vcpu_raise_db(v, DR6_BS);
+}
+
+void exit_step_over(struct vcpu *v)
+{
+	exit_advance_rip(v);
+	exit_trap_if_tf(v);
+}
+
+/* Handlers of L1's exits, and of L2's exits that L1 does not want. */
+enum resume exit_dispatch(struct vcpu *v)
+{
+	uint64_t code = v->vmcb->control.exitcode;
+
+	switch (code) {
+	case VMEXIT_CPUID: return exit_cpuid(v);
+	case VMEXIT_IOIO: return exit_io(v);
+	case VMEXIT_MSR: return exit_msr(v);
+	case VMEXIT_NPF: return exit_npf(v);
+	case VMEXIT_VMRUN: return glue_vmrun(v);
+	case VMEXIT_VMLOAD: return glue_vmload(v);
+	case VMEXIT_VMSAVE: return glue_vmsave(v);
+	case VMEXIT_STGI: return glue_set_gif(v, true);
+	case VMEXIT_CLGI: return glue_set_gif(v, false);
+	case VMEXIT_INTR: return exit_intr(v);
+	case VMEXIT_NMI: return exit_intr(v);
+	case VMEXIT_VINTR: return exit_vintr(v);
+	case VMEXIT_HLT: return exit_hlt(v);
+	case VMEXIT_IRET: return exit_iret(v);
+	case VMEXIT_CR_WRITE(4): return exit_cr4_write(v);
+	case VMEXIT_CR_READ(8): return exit_cr8(v, false);
+	case VMEXIT_CR_WRITE(8): return exit_cr8(v, true);
+	case VMEXIT_XSETBV: return exit_xsetbv(v);
+	case VMEXIT_INVLPGA: return glue_invlpga(v);
+	case VMEXIT_INVD: return RESUME_NEXT; /* memory stays coherent: nothing to do */
+	case VMEXIT_WBINVD: return RESUME_NEXT;
+	case VMEXIT_EXCP(VEC_AC): return exit_excp(v, VEC_AC);
+	case VMEXIT_EXCP(VEC_MC): return exit_excp(v, VEC_MC);
+	case VMEXIT_RDPMC: return exit_gp(v);
+	case VMEXIT_VMMCALL:
+	case VMEXIT_SKINIT:
+	case VMEXIT_MONITOR:
+	case VMEXIT_MWAIT:
+	case VMEXIT_RDPRU:
+	case VMEXIT_INVLPGB:
+	case VMEXIT_INVLPGB_ILLEGAL:
+	case VMEXIT_MCOMMIT:
+	case VMEXIT_TLBSYNC: return exit_ud(v);
+	case VMEXIT_SHUTDOWN: return exit_shutdown(v);
+	default: return exit_unexpected(v);
+	}
+}
+
+/* Codes are 64 bits wide, but not every engine stores the upper half of the negative ones (docs/engines.md). */
+static uint64_t exit_code_64(uint64_t code)
+{
+	return (uint32_t)code >= 0xFFFFFFF0 && code >> 32 == 0 ? code | UINT64_C(0xFFFFFFFF00000000) : code;
+}
+
+static void after_vmexit(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb->control;
+
+	c->exitcode = exit_code_64(c->exitcode);
+	c->clean = CLEAN_ALL; /* setters take back what they change */
+	c->tlb_control = TLB_CONTROL_NONE;
+	c->eventinj = 0;
+	v->insn_len_known = false;
+	if (unlikely(c->exitintinfo & EVENT_V))
+		inject_collect(v);
+	v->exit_counts[vcpu_level(v) - 1][exit_counter(c->exitcode)]++;
+}
+
+bool svm_exit(struct vcpu *v)
+{
+	enum resume resume;
+
+	after_vmexit(v);
+	if (unlikely(v->vmcb->control.exitcode == VMEXIT_INVALID))
+		resume = exit_invalid_hw(v);
+	else if (v->nested.in_l2)
+		resume = glue_l2_exit(v);
+	else
+		resume = exit_dispatch(v);
+	CHECK(resume != RESUME_UNDECIDED);
+	if (resume == RESUME_NEXT)
+		exit_step_over(v);
+	return vcpu_ready(v);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/exit.h - the exit handlers, one per file exit_<what>.c. Each works on the level that runs (v->vmcb) and says
+ * what comes next; only svm_exit() moves RIP. */
+#ifndef SVM_EXIT_H
+#define SVM_EXIT_H
+
+#include "svm/vcpu.h"
+
+/* Called by vmrun.asm after every #VMEXIT. False: this vCPU is done. */
+bool svm_exit(struct vcpu *v);
+/* Steps over the instruction that exited: RIP, interrupt shadow, RF; and the trap that TF asks for. */
+void exit_step_over(struct vcpu *v);
+void exit_advance_rip(struct vcpu *v);
+void exit_trap_if_tf(struct vcpu *v);
+
+enum resume exit_dispatch(struct vcpu *v);
+
+/* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
+unsigned exit_insn_length(struct vcpu *v);
+
+enum resume exit_cpuid(struct vcpu *v);
+enum resume exit_msr(struct vcpu *v);
+enum resume exit_io(struct vcpu *v);
+enum resume exit_npf(struct vcpu *v);
+/* L1 or L2 touched an L1-physical address where there is no RAM; npf_info as in EXITINFO1 of #VMEXIT(NPF). */
+enum resume exit_device(struct vcpu *v, l1pa_t at, uint64_t npf_info);
+enum resume exit_cr4_write(struct vcpu *v);
+enum resume exit_cr8(struct vcpu *v, bool write);
+enum resume exit_excp(struct vcpu *v, uint8_t vector);
+enum resume exit_intr(struct vcpu *v);
+enum resume exit_vintr(struct vcpu *v);
+enum resume exit_iret(struct vcpu *v);
+enum resume exit_gp(struct vcpu *v);
+enum resume exit_ud(struct vcpu *v);
+enum resume exit_hlt(struct vcpu *v);
+enum resume exit_xsetbv(struct vcpu *v);
+enum resume exit_shutdown(struct vcpu *v);
+enum resume exit_invalid_hw(struct vcpu *v);
+enum resume exit_unexpected(struct vcpu *v);
+
+/* nested_glue.c */
+enum resume glue_l2_exit(struct vcpu *v);
+enum resume glue_vmrun(struct vcpu *v);
+enum resume glue_vmload(struct vcpu *v);
+enum resume glue_vmsave(struct vcpu *v);
+enum resume glue_set_gif(struct vcpu *v, bool gif);
+enum resume glue_invlpga(struct vcpu *v);
+/* #VMEXIT of L2 to L1 for a reason that is not in VMCB02: events, and faults found by emulation. */
+/* NPT12 refuses an access of L2: L1 gets #VMEXIT(NPF) with these infos. */
+enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2);
+/* After the CPU refused VMCB02: puts L2's state back that it overwrote with the host's. */
+void glue_restore_l2_state(struct vcpu *v);
+void glue_exit_to_l1(struct vcpu *v, uint64_t code, uint64_t info1, uint64_t info2);
+
+#endif

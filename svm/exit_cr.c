@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/exit_cr.c - control registers that L0 keeps an eye on: CR4 (features not offered must fault), CR8 (the task
+ * priority of the L1's APIC or, for an L2 under virtual interrupt masking, its own), XCR0.
+ * Manual: APM2 3.1.3 (CR4), 15.21.2 (V_TPR), 11.5.2 (XCR0). */
+#include <amd/cpu.h>
+#include <amd/cpuid.h>
+#include <amd/vmcb_access.h>
+
+#include "kernel/cpu_insn.h"
+#include "svm/caps.h"
+#include "svm/decode.h"
+#include "svm/enable.h"
+#include "svm/exit.h"
+
+static bool is_long_mode(const struct vcpu *v)
+{
+	return (v->vmcb->save.efer & EFER_LMA) != 0;
+}
+
+static bool cr4_is_legal(const struct vcpu *v, uint64_t value)
+{
+	if (value & v->nested.caps.cr4_mbz)
+		return false;
+	if (is_long_mode(v) && !(value & CR4_PAE))
+		return false;
+	if ((value & CR4_PCIDE) && !(v->vmcb->save.cr4 & CR4_PCIDE))
+		return is_long_mode(v) && !(v->vmcb->save.cr3 & PAGE_MASK);
+	return true;
+}
+
+/* The operand of MOV to or from CRn; its length goes to exit_step_over(). */
+static unsigned mov_cr_gpr(struct vcpu *v)
+{
+	return (unsigned)(insn_exitinfo1(v) & 0xF);
+}
+
+/* The CPU flushes by itself where CR4 is written without an intercept; now it is ours to ask for. */
+static void flush_this_asid(struct vmcb *vmcb)
+{
+	vmcb->control.tlb_control = svm_cpu()->features & SVM_FEAT_FLUSH_BY_ASID ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
+}
+
+enum resume exit_cr4_write(struct vcpu *v)
+{
+	uint64_t value = vcpu_gpr(v, mov_cr_gpr(v));
+
+	if (!is_long_mode(v))
+		value = (uint32_t)value;
+	if (!cr4_is_legal(v, value))
+		return exit_gp(v);
+	if ((value ^ v->vmcb->save.cr4) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE))
+		flush_this_asid(v->vmcb);
+	vmcb_set_cr4(v->vmcb, value);
+	return RESUME_NEXT;
+}
+
+/* Does CR8 mean V_TPR of L2 here? */
+static bool has_own_tpr(const struct vcpu *v)
+{
+	return v->nested.in_l2 && (v->nested.snap.control.v_intr & V_INTR_MASKING);
+}
+
+static void write_own_tpr(struct vcpu *v, uint64_t value)
+{
+	v->nested.v_intr12 = (v->nested.v_intr12 & ~V_INTR_TPR) | value;
+	vmcb_set_v_intr(v->vmcb, (v->vmcb->control.v_intr & ~V_INTR_TPR) | value);
+}
+
+/* Without virtual masking a CR8 write of L2 reaches both the APIC and V_TPR (APM2 table 15-12). */
+static void write_apic_tpr(struct vcpu *v, uint64_t value)
+{
+	spin_lock(&v->l1->dev_lock);
+	machine_tpr_set(&v->l1->machine, v->index, (uint8_t)value);
+	vcpu_sync_tpr(v);
+	spin_unlock(&v->l1->dev_lock);
+	if (v->nested.in_l2)
+		v->nested.v_intr12 = (v->nested.v_intr12 & ~V_INTR_TPR) | value;
+}
+
+enum resume exit_cr8(struct vcpu *v, bool write)
+{
+	unsigned gpr = mov_cr_gpr(v);
+	uint64_t value = vcpu_gpr(v, gpr);
+
+	if (!write) {
+		vcpu_set_gpr(v, gpr, has_own_tpr(v) ? v->nested.v_intr12 & V_INTR_TPR :
+						      machine_tpr_get(&v->l1->machine, v->index));
+		return RESUME_NEXT;
+	}
+	if (value & ~V_INTR_TPR)
+		return exit_gp(v);
+	if (has_own_tpr(v))
+		write_own_tpr(v, value);
+	else
+		write_apic_tpr(v, value);
+	v->attention = true;
+	return RESUME_NEXT;
+}
+
+/* XCR0 is the guest's while L0 runs, since L0 uses no extended state. */
+enum resume exit_xsetbv(struct vcpu *v)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+	uint64_t value = v->regs[GPR_RDX] << 32 | (uint32_t)s->rax;
+
+	if (!(s->cr4 & CR4_OSXSAVE))
+		return exit_ud(v);
+	if (s->cpl != 0 || (uint32_t)v->regs[GPR_RCX] != 0 || !(value & XCR0_X87) || (value & ~caps_xcr0()) ||
+	    ((value & XCR0_AVX) && !(value & XCR0_SSE)))
+		return exit_gp(v);
+	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+	return RESUME_NEXT;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/exit_msr.c - RDMSR and WRMSR by allow-list: what is not named here is #GP, and logged once. MSRs that need no
+ * decision (FS, GS, SYSCALL, SYSENTER) do not come here: msrpm01_init() lets them through.
+ * Manual: APM2 appendix A, 15.11 (MSR Intercepts). Next: nested/msr.c for the SVM MSRs, vdev for the APIC. */
+#include <amd/cpu.h>
+#include <amd/msr.h>
+#include <amd/vmcb_access.h>
+
+#include "kernel/cpu_insn.h"
+#include "kernel/log.h"
+#include "svm/exit.h"
+#include "svm/msr.h"
+
+#define MTRR_CAP (MTRR_VARIABLE_COUNT | BIT(8) | BIT(10)) /* fixed ranges, write combining */
+#define MTRR_DEF_TYPE_KNOWN (BITS(7, 0) | BIT(10) | BIT(11))
+#define HWCR_SMMLOCK BIT(0)
+#define HWCR_TSC_FREQ_SEL BIT(24)
+#define LOGGED_ONCE 32 /* unknown MSRs that are worth a line each */
+
+/* --- EFER --- */
+
+/* L1's EFER.SVME is virtual: the CPU's must stay set while it runs (APM2 15.5.1). L2's is the CPU's. */
+static uint64_t efer_read(const struct vcpu *v)
+{
+	uint64_t efer = v->vmcb->save.efer;
+
+	return v->nested.in_l2 || v->nested.svme ? efer : efer & ~EFER_SVME;
+}
+
+static bool efer_write(struct vcpu *v, uint64_t value)
+{
+	uint64_t old = v->vmcb->save.efer;
+
+	if (value & v->nested.caps.efer_mbz)
+		return false;
+	if (((value ^ old) & EFER_LME) && (v->vmcb->save.cr0 & CR0_PG))
+		return false;
+	if ((value & EFER_SVME) && (v->nested.vm_cr & VM_CR_SVMDIS))
+		return false;
+	if (v->nested.in_l2 && !(value & EFER_SVME)) { /* undefined by APM2 3.1.7: the host of L2 would go down */
+		l1_end(v->l1, "vCPU %u: L2 cleared EFER.SVME", v->index);
+		return true;
+	}
+	if (!v->nested.in_l2)
+		v->nested.svme = (value & EFER_SVME) != 0;
+	vmcb_set_efer(v->vmcb, (value & ~EFER_LMA) | (old & EFER_LMA) | EFER_SVME);
+	return true;
+}
+
+/* --- PAT, MTRRs, TSC --- */
+
+bool pat_is_legal(uint64_t pat)
+{
+	for (unsigned i = 0; i < 64; i += 8) {
+		uint64_t type = (pat >> i) & 0xFF;
+
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	return true;
+}
+
+static bool pat_write(struct vcpu *v, uint64_t value)
+{
+	if (!pat_is_legal(value))
+		return false;
+	vmcb_set_g_pat(v->vmcb, value);
+	return true;
+}
+
+static uint64_t *mtrr_slot(struct msr_store *m, uint32_t msr)
+{
+	if (msr >= MSR_MTRR_PHYS_FIRST && msr <= MSR_MTRR_PHYS_LAST)
+		return &m->mtrr_variable[msr - MSR_MTRR_PHYS_FIRST];
+	if (msr == MSR_MTRR_FIX64K)
+		return &m->mtrr_fixed[0];
+	if (msr >= MSR_MTRR_FIX16K_FIRST && msr <= MSR_MTRR_FIX16K_LAST)
+		return &m->mtrr_fixed[1 + msr - MSR_MTRR_FIX16K_FIRST];
+	if (msr >= MSR_MTRR_FIX4K_FIRST && msr <= MSR_MTRR_FIX4K_LAST)
+		return &m->mtrr_fixed[3 + msr - MSR_MTRR_FIX4K_FIRST];
+	return msr == MSR_MTRR_DEF_TYPE ? &m->mtrr_def_type : NULL;
+}
+
+/* What the guest's RDTSC shows now, at the level that runs. */
+static uint64_t tsc_read(const struct vcpu *v)
+{
+	return rdtsc() + v->vmcb->control.tsc_offset;
+}
+
+static bool is_apic_msr(uint32_t msr)
+{
+	return msr == MSR_APIC_BASE || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
+}
+
+static bool apic_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	bool ok;
+
+	spin_lock(&v->l1->dev_lock);
+	ok = machine_apic_msr_read(&v->l1->machine, v->index, msr, value);
+	spin_unlock(&v->l1->dev_lock);
+	return ok;
+}
+
+static bool apic_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	bool ok;
+
+	spin_lock(&v->l1->dev_lock);
+	ok = machine_apic_msr_write(&v->l1->machine, v->index, msr, value);
+	vcpu_sync_tpr(v);
+	vcpu_rearm(v);
+	spin_unlock(&v->l1->dev_lock);
+	return ok;
+}
+
+static bool deadline_write(struct vcpu *v, uint64_t value)
+{
+	spin_lock(&v->l1->dev_lock);
+	machine_tsc_deadline_write(&v->l1->machine, v->index, value, tsc_read(v));
+	vcpu_rearm(v);
+	spin_unlock(&v->l1->dev_lock);
+	return true;
+}
+
+/* --- the lists --- */
+
+/* One line for each of the first unknown MSRs, so that a guest cannot fill the log. */
+static bool unknown_msr(const struct vcpu *v, uint32_t msr, const char *what)
+{
+	static uint32_t seen[LOGGED_ONCE];
+	static unsigned count;
+
+	for (unsigned i = 0; i < count && i < LOGGED_ONCE; i++)
+		if (seen[i] == msr)
+			return false;
+	if (count < LOGGED_ONCE) {
+		seen[count++] = msr;
+		klog("%s: %s of unknown MSR %08x gives #GP", v->l1->name, what, msr);
+	}
+	return false;
+}
+
+static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	const uint64_t *slot = mtrr_slot(&v->msrs, msr);
+
+	*value = 0;
+	if (slot) {
+		*value = *slot;
+		return true;
+	}
+	switch (msr) {
+	case MSR_EFER: *value = efer_read(v); return true;
+	case MSR_PAT: *value = v->vmcb->save.g_pat; return true;
+	case MSR_TSC: *value = tsc_read(v); return true;
+	case MSR_TSC_AUX: *value = rdmsr(MSR_TSC_AUX); return true;
+	case MSR_TSC_DEADLINE: *value = machine_tsc_deadline_read(&v->l1->machine, v->index); return true;
+	case MSR_MTRRCAP: *value = MTRR_CAP; return true;
+	case MSR_HWCR: *value = v->msrs.hwcr | HWCR_SMMLOCK | HWCR_TSC_FREQ_SEL; return true;
+	case MSR_DE_CFG: *value = v->msrs.de_cfg; return true;
+	case MSR_LS_CFG: *value = v->msrs.ls_cfg; return true;
+	case MSR_DEBUGCTL: *value = v->vmcb->save.dbgctl; return true;
+	case MSR_BIOS_SIGN_ID: /* no microcode, no machine check banks, no SMM, no DRAM map: all zero */
+	case MSR_MCG_CAP:
+	case MSR_MCG_STATUS:
+	case MSR_SYSCFG:
+	case MSR_TOP_MEM:
+	case MSR_TOP_MEM2:
+	case MSR_INT_PENDING:
+	case MSR_LAST_BRANCH_FROM:
+	case MSR_LAST_BRANCH_TO:
+	case MSR_LAST_INT_FROM:
+	case MSR_LAST_INT_TO:
+		return true;
+	default:
+		return unknown_msr(v, msr, "read");
+	}
+}
+
+static bool mtrr_write(uint64_t *slot, uint32_t msr, uint64_t value)
+{
+	if (msr == MSR_MTRR_DEF_TYPE && (value & ~MTRR_DEF_TYPE_KNOWN))
+		return false;
+	*slot = value;
+	return true;
+}
+
+static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	uint64_t *slot = mtrr_slot(&v->msrs, msr);
+
+	if (slot)
+		return mtrr_write(slot, msr, value);
+	switch (msr) {
+	case MSR_EFER: return efer_write(v, value);
+	case MSR_PAT: return pat_write(v, value);
+	case MSR_TSC: vmcb_set_tsc_offset(v->vmcb, value - rdtsc()); return true;
+	case MSR_TSC_AUX: wrmsr(MSR_TSC_AUX, (uint32_t)value); return !(value >> 32);
+	case MSR_TSC_DEADLINE: return deadline_write(v, value);
+	case MSR_HWCR: v->msrs.hwcr = value; return true;
+	case MSR_DE_CFG: v->msrs.de_cfg = value; return true;
+	case MSR_LS_CFG: v->msrs.ls_cfg = value; return true;
+	case MSR_DEBUGCTL: return value == 0; /* LBR and BTF are not offered */
+	case MSR_BIOS_SIGN_ID:
+	case MSR_MCG_STATUS:
+	case MSR_SYSCFG:
+	case MSR_PATCH_LOADER:
+	case MSR_INT_PENDING: return true;
+	default: return unknown_msr(v, msr, "write");
+	}
+}
+
+bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	bool fault;
+
+	if (is_apic_msr(msr))
+		return apic_read(v, msr, value);
+	if (v->l1->nested && nested_msr_read(&v->nested, msr, value, &fault))
+		return !fault;
+	return machine_msr_read(v, msr, value);
+}
+
+bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	bool fault;
+
+	if (is_apic_msr(msr))
+		return apic_write(v, msr, value);
+	if (v->l1->nested && nested_msr_write(&v->nested, msr, value, &fault))
+		return !fault;
+	return machine_msr_write(v, msr, value);
+}
+
+enum resume exit_msr(struct vcpu *v)
+{
+	struct vmcb_save *s = &v->vmcb->save;
+	uint32_t msr = (uint32_t)v->regs[GPR_RCX];
+	uint64_t value = v->regs[GPR_RDX] << 32 | (uint32_t)s->rax;
+
+	if (v->vmcb->control.exitinfo1)
+		return msr_write(v, msr, value) ? RESUME_NEXT : exit_gp(v);
+	if (!msr_read(v, msr, &value))
+		return exit_gp(v);
+	s->rax = (uint32_t)value;
+	v->regs[GPR_RDX] = value >> 32;
+	return RESUME_NEXT;
+}
+
+/* --- our own map --- */
+
+/* Opens both directions of one MSR (APM2 15.11: two bits each, 2 KiB per range). */
+static void msrpm_open(uint8_t *map, uint32_t msr)
+{
+	uint32_t range = msr >= 0xC0010000 ? 0x1000 : msr >= 0xC0000000 ? 0x800 : 0;
+
+	map[range + (msr & 0x1FFF) / 4] &= (uint8_t) ~(3u << (2 * (msr & 3)));
+}
+
+void msrpm01_init(uint8_t *map)
+{
+	static const uint32_t open[] = {
+		MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR,    MSR_LSTAR,
+		MSR_CSTAR,       MSR_SFMASK,       MSR_FS_BASE,      MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(open); i++)
+		msrpm_open(map, open[i]);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/exit_simple.c - exits that need a few lines each: interrupts of the host, windows, HLT, exceptions, the end.
+ * Manual: APM2 15.9, 15.12, 15.13, 15.14.3 (Shutdown). */
+#include <amd/cpu.h>
+#include <amd/vmcb_access.h>
+
+#include "kernel/irq.h"
+#include "svm/exit.h"
+#include "svm/exit_names.h"
+#include "svm/guest_console.h"
+
+/* A physical interrupt or NMI ended the guest's run: the host takes it now. */
+enum resume exit_intr(struct vcpu *v)
+{
+	irq_window();
+	vcpu_host_work(v);
+	v->attention = true;
+	return RESUME_SAME;
+}
+
+/* Our alarm: the guest can take an interrupt now. */
+enum resume exit_vintr(struct vcpu *v)
+{
+	v->attention = true;
+	return RESUME_SAME;
+}
+
+/* Out of the handler of the NMI that we injected. The exit comes before IRET executes: a further NMI is taken on the
+ * frame of the first one, one instruction early. */
+enum resume exit_iret(struct vcpu *v)
+{
+	if (!v->nested.in_l2 || !nested_end_vnmi(&v->nested))
+		v->nmi_blocked = false;
+	v->attention = true;
+	return RESUME_SAME;
+}
+
+enum resume exit_hlt(struct vcpu *v)
+{
+	v->activity = VCPU_HALTED;
+	return RESUME_NEXT;
+}
+
+/* #AC is intercepted because a fault while it is delivered would repeat for ever inside the CPU; #MC is the host's,
+ * too, and the guest's part of it is not known. Both go where they would have gone. */
+enum resume exit_excp(struct vcpu *v, uint8_t vector)
+{
+	if (vector == VEC_AC)
+		vcpu_raise_error(v, VEC_AC, (uint32_t)v->vmcb->control.exitinfo1);
+	else
+		vcpu_raise(v, vector);
+	return RESUME_SAME;
+}
+
+enum resume exit_gp(struct vcpu *v)
+{
+	vcpu_raise_error(v, VEC_GP, 0);
+	return RESUME_SAME;
+}
+
+enum resume exit_ud(struct vcpu *v)
+{
+	vcpu_raise(v, VEC_UD);
+	return RESUME_SAME;
+}
+
+enum resume exit_shutdown(struct vcpu *v)
+{
+	l1_end(v->l1, "vCPU %u shut down (triple fault in level %u)", v->index, vcpu_level(v));
+	return RESUME_STOP;
+}
+
+enum resume exit_unexpected(struct vcpu *v)
+{
+	uint64_t code = v->vmcb->control.exitcode;
+
+	l1_end(v->l1, "vCPU %u: unexpected #VMEXIT %llx (%s) in level %u", v->index, (unsigned long long)code,
+	       exit_name(code), vcpu_level(v));
+	return RESUME_STOP;
+}

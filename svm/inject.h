@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/inject.h - events on their way into a vCPU. */
+#ifndef SVM_INJECT_H
+#define SVM_INJECT_H
+
+#include "svm/vcpu.h"
+
+/* Before every entry: chooses what is injected, opens or closes the interrupt window, or takes an exit from L2 to L1.
+ * True when something was delivered, which also wakes a halted vCPU. */
+bool inject_prepare(struct vcpu *v);
+/* After every exit: what the exit interrupted must be delivered again. */
+void inject_collect(struct vcpu *v);
+
+#endif

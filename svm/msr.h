@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/msr.h - MSRs of a guest for those who emulate. False is #GP. */
+#ifndef SVM_MSR_H
+#define SVM_MSR_H
+
+#include "svm/vcpu.h"
+
+bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+bool pat_is_legal(uint64_t pat);
+/* Opens, in a map of all ones, the MSRs that L1 may use directly because they are in the CPU for it anyway. */
+void msrpm01_init(uint8_t *map);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/nested_glue.c - exits of the SVM instructions and of L2: asks nested/ what is to be done, and does it: switches
+ * VMCBs, moves the VMLOAD registers, delivers faults. Decides nothing that L1 could see.
+ * Manual: APM2 15.5, 15.6. Next: nested/vmrun.c, nested/route.c, nested/exit_full.c. */
+#include <string.h>
+
+#include <amd/cpu.h>
+#include <amd/cpuid.h>
+#include <check.h>
+#include <amd/exitcode.h>
+#include <amd/npt.h>
+#include <amd/vmcb_access.h>
+
+#include "svm/decode.h"
+#include "svm/enable.h"
+#include "svm/exit.h"
+#include "svm/gmem.h"
+#include "svm/nested_info.h"
+
+/* In vmrun.asm. */
+void svm_vmload(hpa_t vmcb);
+void svm_vmsave(hpa_t vmcb);
+
+static struct port *port_of(const struct vcpu *v)
+{
+	return (struct port *)v->l1;
+}
+
+static enum resume raise_nested_fault(struct vcpu *v, enum nested_fault fault)
+{
+	return fault == NESTED_FAULT_UD ? exit_ud(v) : exit_gp(v);
+}
+
+/* rAX as VMRUN, VMLOAD and VMSAVE take it: as wide as the address size. Three bytes are the encoding without a
+ * prefix, so only a longer one needs to be decoded. */
+static uint64_t address_operand(struct vcpu *v)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+	bool wide = (s->efer & EFER_LMA) && (s->cs.attr & SEG_L);
+	struct insn insn;
+
+	if (exit_insn_length(v) > 3 && insn_decode(v, &insn))
+		return insn.address_size == 8 ? s->rax : insn.address_size == 4 ? (uint32_t)s->rax : (uint16_t)s->rax;
+	return wide ? s->rax : (uint32_t)s->rax;
+}
+
+/* --- SVM instructions --- */
+
+enum resume glue_vmrun(struct vcpu *v)
+{
+	uint64_t rax = address_operand(v);
+	enum nested_fault fault = nested_insn_fault(&v->nested, true, rax, v->vmcb->save.cpl);
+
+	if (fault)
+		return raise_nested_fault(v, fault);
+	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */
+	v->attention = true;
+	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED)
+		vcpu_use_vmcb(v, v->vmcb02);
+	else
+		exit_trap_if_tf(v);
+	return RESUME_SAME;
+}
+
+/* L1's page that rAX names. For L2 with virtual VMLOAD/VMSAVE it is an L2 address (APM2 15.33.2). Null: no RAM. */
+static void *operand_page(struct vcpu *v, uint64_t rax)
+{
+	const struct nested *n = &v->nested;
+	struct walk12 walk;
+
+	if (!n->in_l2 || !(n->snap.control.misc2 & MISC2_VLS) || !n->root)
+		return l1_ptr(v->l1, l1pa(rax), PAGE_SIZE);
+	walk = npt12_walk(port_of(v), &n->npt12, l2pa(rax), PF_W);
+	return walk.ok ? l1_ptr(v->l1, walk.l1pa, PAGE_SIZE) : NULL;
+}
+
+/* The registers in question are in the CPU, whoever's they are. Where there is no RAM nothing is moved. */
+static enum resume move_state(struct vcpu *v, void (*move)(hpa_t))
+{
+	uint64_t rax = address_operand(v);
+	enum nested_fault fault = nested_insn_fault(&v->nested, true, rax, v->vmcb->save.cpl);
+	void *page;
+
+	if (fault)
+		return raise_nested_fault(v, fault);
+	page = operand_page(v, rax);
+	if (page)
+		move(hpa_of(page));
+	return RESUME_NEXT;
+}
+
+enum resume glue_vmload(struct vcpu *v)
+{
+	return move_state(v, svm_vmload);
+}
+
+enum resume glue_vmsave(struct vcpu *v)
+{
+	return move_state(v, svm_vmsave);
+}
+
+enum resume glue_set_gif(struct vcpu *v, bool gif)
+{
+	enum nested_fault fault = nested_insn_fault(&v->nested, false, 0, v->vmcb->save.cpl);
+
+	if (fault)
+		return raise_nested_fault(v, fault);
+	nested_set_gif(&v->nested, gif);
+	v->attention = true;
+	return RESUME_NEXT;
+}
+
+static void flush_on_entry(struct vmcb *vmcb)
+{
+	vmcb->control.tlb_control = svm_cpu()->features & SVM_FEAT_FLUSH_BY_ASID ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
+}
+
+/* ASID 0 is L1 itself. */
+enum resume glue_invlpga(struct vcpu *v)
+{
+	uint32_t asid = (uint32_t)v->regs[GPR_RCX];
+	enum nested_fault fault = nested_insn_fault(&v->nested, false, 0, v->vmcb->save.cpl);
+
+	if (fault)
+		return raise_nested_fault(v, fault);
+	if (asid == 0)
+		flush_on_entry(v->vmcb01);
+	else
+		nested_invlpga(&v->nested, asid);
+	if (v->nested.in_l2)
+		flush_on_entry(v->vmcb02);
+	return RESUME_NEXT;
+}
+
+/* --- L2 to L1 --- */
+
+static void finish_exit(struct vcpu *v, struct nested_exit *exit)
+{
+	exit->intinfo = v->reinject;
+	v->reinject = 0;
+	v->excp.valid = false;
+	v->attention = true;
+	if (!nested_exit_full(&v->nested, port_of(v), exit, v->vmcb01, v->vmcb02))
+		l1_end(v->l1, "vCPU %u: #VMEXIT with VMCB12 at %llx, where there is no memory", v->index,
+		       (unsigned long long)v->nested.vmcb12_pa.a);
+	vcpu_use_vmcb(v, v->vmcb01);
+	exit_trap_if_tf(v); /* TF was set when L1 executed VMRUN: the trap comes now */
+}
+
+void glue_exit_to_l1(struct vcpu *v, uint64_t code, uint64_t info1, uint64_t info2)
+{
+	struct nested_exit exit = {.code = code, .info1 = info1, .info2 = info2};
+
+	finish_exit(v, &exit);
+}
+
+/* L2's nested fault that NPT12 itself causes; instruction bytes for data accesses (APM2 15.33.1). */
+enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2)
+{
+	struct nested_exit exit = {.code = VMEXIT_NPF, .info1 = exitinfo1, .info2 = exitinfo2};
+
+	if ((v->nested.caps.features & SVM_FEAT_DECODE_ASSISTS) && !(exitinfo1 & PF_ID))
+		info_insn_bytes(v, &exit);
+	finish_exit(v, &exit);
+	return RESUME_SAME;
+}
+
+/* An exit that the CPU took out of L2 and that L1 wants, with what the CPU left out of it. */
+static enum resume reflect(struct vcpu *v)
+{
+	const struct vmcb_control *c = &v->vmcb02->control;
+	struct nested_exit exit = {.code = c->exitcode, .info1 = c->exitinfo1, .info2 = c->exitinfo2};
+
+	info_complete(v, &exit);
+	finish_exit(v, &exit);
+	return RESUME_SAME;
+}
+
+/* --- exits of L2 --- */
+
+static enum resume l2_npf(struct vcpu *v)
+{
+	const struct vmcb_control *c = &v->vmcb02->control;
+	struct nested *n = &v->nested;
+	struct npt02_result r;
+
+	if (!n->root) /* without nested paging of L1's, L2-physical is L1-physical */
+		return exit_npf(v);
+	r = npt02_fault(&n->npt02, n->root, port_of(v), l2pa(c->exitinfo2), c->exitinfo1);
+	if (r.dropped)
+		flush_on_entry(v->vmcb02);
+	switch (r.verdict) {
+	case NPT02_FILLED:
+		return RESUME_SAME;
+	case NPT02_REFLECT:
+		return glue_l2_npf(v, r.exitinfo1, c->exitinfo2);
+	case NPT02_DEVICE:
+		return exit_device(v, r.l1pa, c->exitinfo1);
+	case NPT02_UNDECIDED:
+		break;
+	}
+	CHECK(!"npt02_fault did not decide");
+	return RESUME_STOP;
+}
+
+enum resume glue_l2_exit(struct vcpu *v)
+{
+	struct nested *n = &v->nested;
+
+	n->run_pending = false;
+	if (!v->reinject)
+		n->soft.pending = false; /* delivered */
+	if (v->vmcb02->control.exitcode == VMEXIT_NPF)
+		return l2_npf(v);
+	if (nested_route(n, port_of(v), v->vmcb02, (uint32_t)v->regs[GPR_RCX]) == ROUTE_L1)
+		return reflect(v);
+	return exit_dispatch(v);
+}
+
+void glue_restore_l2_state(struct vcpu *v)
+{
+	memcpy(&v->vmcb02->save, &v->nested.snap.save, sizeof(v->vmcb02->save));
+}

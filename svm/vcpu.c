@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/vcpu.c - a vCPU's states and the loop it lives in: reset, INIT, start-up, run, halt, end.
+ * May touch VMCB01 and the CPU's own registers. Manual: APM2 14.1 (reset state), 15.5. Next: vmrun.asm, exit.c. */
+#include <string.h>
+
+#include <amd/cpu.h>
+#include <amd/cpuid.h>
+#include <amd/msr.h>
+#include <amd/vmcb_access.h>
+
+#include "kernel/cpu_insn.h"
+#include "kernel/irq.h"
+#include "kernel/percpu.h"
+#include "kernel/pmm.h"
+#include "kernel/time.h"
+#include "svm/caps.h"
+#include "svm/enable.h"
+#include "svm/exit.h"
+#include "svm/inject.h"
+#include "svm/load.h"
+#include "svm/vcpu.h"
+
+#define ASID_L1 1u
+#define ASID_L2_FIRST 2u
+#define SHADOW_POOL_PAGES 2048u
+#define VCPU_BYTES align_up(sizeof(struct vcpu), PAGE_SIZE)
+
+/* In vmrun.asm. */
+void svm_loop(struct vcpu *v);
+void svm_vmload(hpa_t vmcb);
+
+/* What L0 must see, in L1 and in L2: devices and machine state that are not the guest's to touch, events of the real
+ * machine, and every SVM instruction, since L1's EFER.SVME and GIF are ours to emulate. */
+static const uint32_t l0_intercepts[ICPT_COUNT] = {
+	[ICPT_CR] = BIT32(8) | BIT32(16 + 4) | BIT32(16 + 8),
+	[ICPT_EXCP] = BIT32(VEC_MC) | BIT32(VEC_AC),
+	[ICPT_MISC1] = ICPT1_INTR | ICPT1_NMI | ICPT1_INIT | ICPT1_RDPMC | ICPT1_CPUID | ICPT1_INVD | ICPT1_HLT |
+		       ICPT1_INVLPGA | ICPT1_IOIO | ICPT1_MSR | ICPT1_SHUTDOWN,
+	[ICPT_MISC2] = ICPT2_VMRUN | ICPT2_VMMCALL | ICPT2_VMLOAD | ICPT2_VMSAVE | ICPT2_STGI | ICPT2_CLGI |
+		       ICPT2_SKINIT | ICPT2_WBINVD | ICPT2_MONITOR | ICPT2_MWAIT | ICPT2_XSETBV | ICPT2_RDPRU,
+	[ICPT_MISC3] = ICPT3_INVLPGB | ICPT3_INVLPGB_ILLEGAL | ICPT3_MCOMMIT | ICPT3_TLBSYNC,
+};
+
+/* --- life --- */
+
+static void *page_alloc(uint64_t bytes)
+{
+	hpa_t at = pmm_alloc(bytes, PAGE_SIZE);
+
+	return at.a ? hpa_ptr(at) : NULL;
+}
+
+static bool alloc_parts(struct vcpu *v)
+{
+	v->vmcb01 = page_alloc(PAGE_SIZE);
+	v->vmcb02 = page_alloc(PAGE_SIZE);
+	v->msrpm02 = page_alloc(MSRPM_SIZE);
+	return v->vmcb01 && v->vmcb02 && v->msrpm02;
+}
+
+static void init_inputs02(struct vcpu *v)
+{
+	v->inputs02 = (struct vmcb02_inputs){
+		.intercepts = l0_intercepts,
+		.iopm = hpa_of(v->l1->iopm),
+		.msrpm01 = v->l1->msrpm,
+		.msrpm02 = v->msrpm02,
+		.npt01_root = v->l1->npt01.root,
+	};
+	memset(v->msrpm02, 0xFF, MSRPM_SIZE);
+}
+
+struct vcpu *vcpu_create(struct l1 *l1, unsigned index)
+{
+	struct vcpu *v = page_alloc(VCPU_BYTES);
+	void *pool = l1->nested ? page_alloc(SHADOW_POOL_PAGES * PAGE_SIZE) : NULL;
+	struct nested_caps caps;
+
+	if (!v)
+		return NULL;
+	v->l1 = l1;
+	v->index = index;
+	v->shadow_pool = pool;
+	if (!alloc_parts(v) || (l1->nested && !pool)) {
+		vcpu_destroy(v);
+		return NULL;
+	}
+	init_inputs02(v);
+	caps_build(&caps, l1);
+	nested_init(&v->nested, &caps, pool, pool ? SHADOW_POOL_PAGES : 0, ASID_L2_FIRST,
+		    svm_cpu()->asid_count - ASID_L2_FIRST);
+	vcpu_reset(v);
+	return v;
+}
+
+static void page_free(void *at, uint64_t bytes)
+{
+	if (at)
+		pmm_free(hpa_of(at), bytes);
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	page_free(v->vmcb01, PAGE_SIZE);
+	page_free(v->vmcb02, PAGE_SIZE);
+	page_free(v->msrpm02, MSRPM_SIZE);
+	page_free(v->shadow_pool, SHADOW_POOL_PAGES * PAGE_SIZE);
+	page_free(v, VCPU_BYTES);
+}
+
+/* --- states --- */
+
+void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb)
+{
+	v->vmcb = vmcb;
+	v->vmcb_hpa = hpa_of(vmcb);
+}
+
+static struct vmcb_seg seg(uint16_t sel, uint16_t attr, uint32_t limit, uint64_t base)
+{
+	return (struct vmcb_seg){.sel = sel, .attr = attr, .limit = limit, .base = base};
+}
+
+#define ATTR_CODE16 (SEG_P | SEG_S | 0xB)
+#define ATTR_DATA16 (SEG_P | SEG_S | 0x3)
+#define ATTR_LDT (SEG_P | 0x2)
+#define ATTR_TSS (SEG_P | 0xB)
+
+static void reset_segments(struct vmcb_save *s)
+{
+	s->cs = seg(0xF000, ATTR_CODE16, 0xFFFF, 0xFFFF0000);
+	s->ds = s->es = s->ss = s->fs = s->gs = seg(0, ATTR_DATA16, 0xFFFF, 0);
+	s->gdtr = s->idtr = seg(0, 0, 0xFFFF, 0);
+	s->ldtr = seg(0, ATTR_LDT, 0xFFFF, 0);
+	s->tr = seg(0, ATTR_TSS, 0xFFFF, 0);
+}
+
+static void reset_control(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb01->control;
+
+	memset(c, 0, sizeof(*c));
+	memcpy(c->intercept, l0_intercepts, sizeof(l0_intercepts));
+	c->iopm_base = hpa_of(v->l1->iopm).a;
+	c->msrpm_base = hpa_of(v->l1->msrpm).a;
+	c->asid = ASID_L1;
+	c->tlb_control = TLB_CONTROL_ALL;
+	c->v_intr = V_INTR_MASKING;
+	c->misc = MISC_NP;
+	c->ncr3 = v->l1->npt01.root.a;
+}
+
+/* INIT (APM2 table 14-1): L2, if any, is gone; TSC, MTRRs, FPU stay. */
+void vcpu_init(struct vcpu *v)
+{
+	struct vmcb_save *s = &v->vmcb01->save;
+	uint64_t pat = s->g_pat, tsc_offset = v->vmcb01->control.tsc_offset;
+	uint64_t cr0_kept = s->cr0 & (CR0_CD | CR0_NW);
+
+	nested_reset(&v->nested);
+	vcpu_use_vmcb(v, v->vmcb01);
+	reset_control(v);
+	v->vmcb01->control.tsc_offset = tsc_offset;
+	memset(s, 0, sizeof(*s));
+	reset_segments(s);
+	s->efer = EFER_SVME; /* ours; L1 sees its own (exit_msr.c) */
+	s->cr0 = CR0_ET | cr0_kept;
+	s->dr6 = DR6_FIXED;
+	s->dr7 = DR7_FIXED;
+	s->rflags = RFLAGS_FIXED;
+	s->rip = 0xFFF0;
+	s->g_pat = pat;
+	memset(v->regs, 0, sizeof(v->regs));
+	v->regs[GPR_RDX] = cpuid(CPUID_FEATURES, 0).eax;
+	v->excp.valid = false;
+	v->reinject = 0;
+	v->init_pending = v->nmi_pending = v->nmi_blocked = false;
+	v->attention = true;
+	v->live_msrs_stale = true;
+	v->activity = v->index == 0 ? VCPU_RUNNING : VCPU_WAIT_SIPI;
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+	v->vmcb01->save.g_pat = PAT_RESET;
+	v->vmcb01->save.cr0 = CR0_CD | CR0_NW;
+	v->vmcb01->control.tsc_offset = 0;
+	v->nested.vm_cr = 0;
+	v->nested.hsave_pa = 0;
+	memset(&v->msrs, 0, sizeof(v->msrs));
+	vcpu_init(v);
+}
+
+void vcpu_startup(struct vcpu *v, uint8_t vector)
+{
+	v->vmcb01->save.cs = seg((uint16_t)(vector << 8), ATTR_CODE16, 0xFFFF, (uint64_t)vector << 12);
+	v->vmcb01->save.rip = 0;
+	v->activity = VCPU_RUNNING;
+}
+
+#define ATTR_CODE32 (SEG_P | SEG_S | SEG_D | SEG_G | 0xB)
+#define ATTR_CODE64 (SEG_P | SEG_S | SEG_L | SEG_G | 0xB)
+#define ATTR_DATA32 (SEG_P | SEG_S | SEG_D | SEG_G | 0x3)
+
+void vcpu_set_entry(struct vcpu *v, const struct l1_entry *e)
+{
+	struct vmcb_save *s = &v->vmcb01->save;
+	uint16_t code = e->mode == ENTRY_LONG64 ? ATTR_CODE64 : ATTR_CODE32;
+
+	s->cs = seg(e->cs_sel, code, UINT32_MAX, 0);
+	s->ds = s->es = s->ss = s->fs = s->gs = seg(e->data_sel, ATTR_DATA32, UINT32_MAX, 0);
+	s->gdtr = seg(0, 0, e->gdt_limit, e->gdt_base);
+	s->cr0 = e->cr0;
+	s->cr3 = e->cr3;
+	s->cr4 = e->cr4;
+	s->efer = e->efer | EFER_SVME;
+	s->rip = e->rip;
+	s->rsp = e->rsp;
+	s->rax = e->rax;
+	v->regs[GPR_RBX] = e->rbx;
+	v->regs[GPR_RSI] = e->rsi;
+}
+
+/* --- time --- */
+
+static uint64_t host_time(const struct l1 *l1, uint64_t guest_ns)
+{
+	return guest_ns == DEADLINE_NONE ? UINT64_MAX : guest_ns + l1->start_ns;
+}
+
+void vcpu_rearm(struct vcpu *v)
+{
+	uint64_t deadline = machine_next_deadline(&v->l1->machine, v->index);
+
+	if (deadline == v->deadline)
+		return;
+	v->deadline = deadline;
+	time_arm_ns(host_time(v->l1, deadline));
+}
+
+void vcpu_tick(struct vcpu *v)
+{
+	if (time_now_ns() - v->l1->start_ns < v->deadline)
+		return;
+	spin_lock(&v->l1->dev_lock);
+	machine_tick(&v->l1->machine, v->index);
+	v->deadline = 0; /* the timer has fired: arm it again whatever comes */
+	vcpu_rearm(v);
+	spin_unlock(&v->l1->dev_lock);
+	v->attention = true;
+}
+
+void vcpu_host_work(struct vcpu *v)
+{
+	if (v->cpu == 0)
+		guest_console_poll();
+	vcpu_tick(v);
+}
+
+void vcpu_sync_tpr(struct vcpu *v)
+{
+	uint64_t v_intr = v->vmcb01->control.v_intr & ~V_INTR_TPR;
+
+	v->inputs02.apic_tpr = machine_tpr_get(&v->l1->machine, v->index);
+	vmcb_set_v_intr(v->vmcb01, v_intr | v->inputs02.apic_tpr);
+}
+
+/* --- the loop --- */
+
+/* Halted, or waiting for a start-up IPI: host interrupts and kicks end the wait, events end the halt. */
+static void vcpu_wait(struct vcpu *v)
+{
+	while (!v->l1->stop) {
+		if (inject_prepare(v) && v->activity == VCPU_HALTED)
+			v->activity = VCPU_RUNNING;
+		if (v->activity == VCPU_RUNNING)
+			return;
+		irq_wait();
+		vcpu_host_work(v);
+	}
+}
+
+/* Between the exit and the next entry. False: the L1 has ended. */
+bool vcpu_ready(struct vcpu *v)
+{
+	if (v->attention || machine_wants_attention(&v->l1->machine, v->index))
+		inject_prepare(v);
+	if (unlikely(v->activity != VCPU_RUNNING))
+		vcpu_wait(v);
+	if (unlikely(v->live_msrs_stale)) {
+		v->live_msrs_stale = false;
+		svm_vmload(hpa_of(v->vmcb01)); /* FS, GS, TR, LDTR and SYSCALL MSRs as reset left them */
+	}
+	return likely(!v->l1->stop);
+}
+
+void vcpu_run(struct vcpu *v)
+{
+	v->cpu = this_cpu()->index;
+	this_cpu()->current_vcpu = v;
+	clgi();
+	wrmsr(MSR_TSC_AUX, 0);
+	v->deadline = UINT64_MAX;
+	spin_lock(&v->l1->dev_lock);
+	vcpu_rearm(v);
+	vcpu_sync_tpr(v);
+	spin_unlock(&v->l1->dev_lock);
+	if (vcpu_ready(v))
+		svm_loop(v);
+	time_arm_ns(UINT64_MAX);
+	this_cpu()->current_vcpu = NULL;
+	stgi();
+}

@@ -1,0 +1,102 @@
+; SPDX-License-Identifier: MIT
+; svm/vmrun.asm - the only VMRUN, VMLOAD and VMSAVE of the program.
+; FS, GS, TR, LDTR and the SYSCALL/SYSENTER MSRs stay the guest's while L0 handles exits: C code uses none of them, so
+; nothing is moved per exit. FPU registers, XCR0 and DR0-3 likewise.
+; Manual: APM2 15.5 (VMRUN), 15.6 (#VMEXIT). Next: svm/exit.c svm_exit.
+
+%include "svm/offsets.inc"
+
+bits 64
+default rel
+section .text
+
+extern svm_exit
+
+; One register of struct vcpu, by its number in instructions (enum gpr).
+%define REG(n) VCPU_REGS + 8 * (n)
+
+; void svm_loop(struct vcpu *v)
+; Runs the guest until svm_exit() answers false. Entered and left with GIF=0 and IF=0.
+;   rdi  v; kept on the stack while the guest has all registers
+; Stack below the return address: rbx rbp r12 r13 r14 r15, v.
+global svm_loop
+svm_loop:
+	push rbx
+	push rbp
+	push r12
+	push r13
+	push r14
+	push r15
+	push rdi
+	mov rax, rdi
+.enter:
+	; IF=1 with GIF=0: lets physical interrupts end the guest's run (V_INTR_MASKING) and nothing else. The shadow
+	; of STI is long over at VMRUN, so it cannot leak into the guest.
+	sti
+	mov rcx, [rax + VCPU_VMCB_HPA]
+	mov rcx, [rcx + VMCB_CR2]
+	mov cr2, rcx			; measured: Bochs 2.7 does not load it (docs/engines.md)
+	mov rcx, [rax + REG(1)]
+	mov rdx, [rax + REG(2)]
+	mov rbx, [rax + REG(3)]
+	mov rbp, [rax + REG(5)]
+	mov rsi, [rax + REG(6)]
+	mov rdi, [rax + REG(7)]
+	mov r8,  [rax + REG(8)]
+	mov r9,  [rax + REG(9)]
+	mov r10, [rax + REG(10)]
+	mov r11, [rax + REG(11)]
+	mov r12, [rax + REG(12)]
+	mov r13, [rax + REG(13)]
+	mov r14, [rax + REG(14)]
+	mov r15, [rax + REG(15)]
+	mov rax, [rax + VCPU_VMCB_HPA]
+	; From here to the last store below every register but RSP is the guest's: no call, no host memory but the stack.
+	vmrun
+global svm_vmrun_return
+svm_vmrun_return:
+	mov rax, [rsp]			; v; the guest's RAX is in the VMCB
+	mov [rax + REG(1)], rcx
+	mov [rax + REG(2)], rdx
+	mov [rax + REG(3)], rbx
+	mov [rax + REG(5)], rbp
+	mov [rax + REG(6)], rsi
+	mov [rax + REG(7)], rdi
+	mov [rax + REG(8)], r8
+	mov [rax + REG(9)], r9
+	mov [rax + REG(10)], r10
+	mov [rax + REG(11)], r11
+	mov [rax + REG(12)], r12
+	mov [rax + REG(13)], r13
+	mov [rax + REG(14)], r14
+	mov [rax + REG(15)], r15
+	mov rdi, rax
+	call svm_exit
+	test al, al
+	mov rax, [rsp]
+	jnz svm_loop.enter
+	cli
+	pop rdi
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop rbp
+	pop rbx
+	ret
+
+; void svm_vmload(hpa_t vmcb), void svm_vmsave(hpa_t vmcb)
+; FS, GS, TR, LDTR, KernelGSBase, STAR, LSTAR, CSTAR, SFMASK, SYSENTER_* between the CPU and that page.
+global svm_vmload
+svm_vmload:
+	mov rax, rdi
+	vmload
+	ret
+
+global svm_vmsave
+svm_vmsave:
+	mov rax, rdi
+	vmsave
+	ret
+
+section .note.GNU-stack noalloc noexec nowrite progbits
