@@ -136,17 +136,23 @@ static void root_assign(struct npt02_root *root, const struct npt12 *npt12, uint
 	root->flush_due = true;
 }
 
+static COLD struct npt02_root *root_change(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12)
+{
+	struct npt02_root *root = root_find(npt02, npt12, asid12);
+
+	if (!key_matches(root, npt12, asid12))
+		root_assign(root, npt12, asid12);
+	root->last_use = ++npt02->use_clock;
+	npt02->last = root;
+	return root;
+}
+
 struct npt02_root *npt02_get(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12, bool *fresh)
 {
 	struct npt02_root *root = npt02->last;
 
-	if (!root || !key_matches(root, npt12, asid12)) {
-		root = root_find(npt02, npt12, asid12);
-		if (!key_matches(root, npt12, asid12))
-			root_assign(root, npt12, asid12);
-		root->last_use = ++npt02->use_clock;
-		npt02->last = root;
-	}
+	if (unlikely(!root || !key_matches(root, npt12, asid12)))
+		root = root_change(npt02, npt12, asid12);
 	*fresh = root->flush_due;
 	root->flush_due = false;
 	return root;

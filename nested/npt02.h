@@ -12,7 +12,7 @@
 #define NPT02_ROOTS 16 /* shadow roots kept at once, least recently used goes first */
 #define NPT02_POOL_MIN 64
 
-/* A key and the shadow of it. `table` belongs to the slot for ever, so VMCB02.N_CR3 stays valid whatever is dropped. */
+/* A key and the shadow of it. `table` belongs to the slot for ever: N_CR3 of VMCB02 holds whatever is dropped. */
 struct npt02_root {
 	bool used;
 	bool empty;          /* nothing hangs below `table` */

@@ -35,7 +35,7 @@ struct fake_npt12 {
 	uint64_t next_table; /* L1-physical; tables are taken upwards from here */
 };
 
-/* A table of 4, 3 or 2 levels, empty, that grows upwards from `at`. 40 physical address bits, NXE, PSE, 1 GiB pages. */
+/* A table of 4, 3 or 2 levels, empty, growing upwards from `at`; 40 physical address bits, NXE, PSE, 1 GiB pages. */
 struct fake_npt12 fake_npt12_new(struct port *port, unsigned levels, uint64_t at);
 /* Where the entry of that level for `l2` is, with tables made on the way. Entries of a table allow everything. */
 uint64_t fake_npt12_entry(struct fake_npt12 *table, uint64_t l2, unsigned level);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/npt02.c nested/walk12.c tests/unit/fake_l1.c */
+/* links: nested/npt02.c nested/walk12.c tests/unit/fake_l1.c tests/unit/seen02.c */
 /* tests/unit/test_npt02.c - the shadow nested page table against the table of L1 that it stands for. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 
 #include "nested/npt02.h"
 #include "tests/unit/fake_l1.h"
+#include "tests/unit/seen02.h"
 
 #define RAM GIB(2)
 #define TABLES 0x100000
@@ -58,40 +59,9 @@ static struct npt02_result fault(uint64_t at, uint64_t exitinfo1)
 	return npt02_fault(&shadow, root_of(&t, ASID), l1, l2pa(at), exitinfo1);
 }
 
-/* What the CPU would find in the shadow. */
-struct seen {
-	bool present, writable, executable;
-	uint64_t l1pa, size;
-};
-
-static struct seen look(const struct npt02_root *root, uint64_t at)
-{
-	struct seen s = {.writable = true, .executable = true};
-	uint64_t table = root->table.a;
-
-	for (unsigned shift = 39;; shift -= 9) {
-		uint64_t e = ((const uint64_t *)hpa_ptr(hpa(table)))[at >> shift & 511];
-
-		if (!(e & PTE_P))
-			return s;
-		assert_int_equal(e & (PTE_U | PTE_A), PTE_U | PTE_A);
-		s.writable &= (e & PTE_W) != 0;
-		s.executable &= !(e & PTE_NX);
-		if (shift == 12 || (shift < 39 && (e & PTE_PS))) {
-			s.size = BIT(shift);
-			s.present = true;
-			s.l1pa = (e & PTE_ADDR) - hpa_of(l1->ram).a + (at & (s.size - 1));
-			assert_int_equal(s.l1pa & (s.size - 1), at & (s.size - 1));
-			return s;
-		}
-		assert_true((e & PTE_ADDR) >= hpa_of(shadow.pool).a + NPT02_ROOTS * PAGE_SIZE);
-		table = e & PTE_ADDR;
-	}
-}
-
 static void assert_sees(uint64_t at, uint64_t l1pa, uint64_t size, bool writable, bool executable)
 {
-	struct seen s = look(root_of(&t, ASID), at);
+	struct seen02 s = seen02(&shadow, l1, root_of(&t, ASID), at);
 
 	assert_true(s.present);
 	assert_int_equal(s.l1pa, l1pa);
@@ -137,7 +107,7 @@ static void walks_of_l2_tables_are_writes(void **state)
 	r = fault(0x5008, NPF_WALK | PF_U | PF_ID);
 	assert_int_equal(r.verdict, NPT02_REFLECT);
 	assert_int_equal(r.exitinfo1, NPF_WALK | PF_P | PF_W | PF_U);
-	assert_false(look(root_of(&t, ASID), 0x5008).present);
+	assert_false(seen02(&shadow, l1, root_of(&t, ASID), 0x5008).present);
 }
 
 /* The hardware's own P and RSV bits speak of the shadow, so L1 never sees them. */
@@ -178,7 +148,7 @@ static void no_ram_of_l1_is_a_device(void **state)
 	r = fault(0x50B0, NPF_FINAL | PF_U | PF_W);
 	assert_int_equal(r.verdict, NPT02_DEVICE);
 	assert_int_equal(r.l1pa.a, 0xFEE000B0);
-	assert_false(look(root_of(&t, ASID), 0x5000).present);
+	assert_false(seen02(&shadow, l1, root_of(&t, ASID), 0x5000).present);
 	fake_npt12_map(&t, 0x5000, 1, PTE_P | PTE_U | 0xFEE00000);
 	assert_int_equal(fault(0x50B0, NPF_FINAL | PF_U | PF_W).verdict, NPT02_REFLECT);
 }
@@ -223,7 +193,7 @@ static void a_four_mib_page_becomes_two(void **state)
 	fake_npt12_map(&t, 0x00C00000, 2, ALL | PTE_PS | 0x00800000);
 	assert_filled(0x00E12345, NPF_FINAL | PF_U, 0);
 	assert_sees(0x00E12345, 0x00A12345, SIZE_2M, false, true);
-	assert_false(look(root_of(&t, ASID), 0x00C00000).present);
+	assert_false(seen02(&shadow, l1, root_of(&t, ASID), 0x00C00000).present);
 }
 
 static void a_large_page_gives_way_to_small_ones(void **state)
@@ -237,7 +207,7 @@ static void a_large_page_gives_way_to_small_ones(void **state)
 	fake_npt12_map(&t, 0x5000, 1, ALL | 0x9000);
 	assert_filled(0x5000, NPF_FINAL | PF_U | PF_W, 1); /* the TLB must forget the large one */
 	assert_sees(0x5000, 0x9000, PAGE_SIZE, true, true);
-	assert_false(look(root_of(&t, ASID), 0x100000).present);
+	assert_false(seen02(&shadow, l1, root_of(&t, ASID), 0x100000).present);
 }
 
 /* CVE-2026-53359: what hangs below a table must not lose its only reference. */
@@ -284,7 +254,7 @@ static void neighbours_come_along_unseen(void **state)
 		before[i] = fake_npt12_read(&t, fake_npt12_entry(&t, i * PAGE_SIZE, 1));
 	assert_filled(21 * PAGE_SIZE, NPF_FINAL | PF_U, 0);
 	for (unsigned i = 0; i < 64; i++) {
-		struct seen s = look(root_of(&t, ASID), i * PAGE_SIZE);
+		struct seen02 s = seen02(&shadow, l1, root_of(&t, ASID), i * PAGE_SIZE);
 		bool wanted = i >= 16 && i < 32 && i % 4 != 0 && i != 18;
 
 		assert_int_equal(s.present, wanted);
@@ -342,7 +312,7 @@ static void the_least_recently_used_root_goes(void **state)
 	assert_false(fresh);
 	assert_ptr_equal(npt02_get(&shadow, &t.npt12, 100, &fresh), roots[1]);
 	assert_true(fresh);
-	assert_false(look(roots[1], 0x5000).present);
+	assert_false(seen02(&shadow, l1, roots[1], 0x5000).present);
 	assert_ptr_equal(npt02_get(&shadow, &t.npt12, 100, &fresh), roots[1]);
 	assert_false(fresh);
 }
@@ -359,8 +329,8 @@ static void drops_reach_what_they_name(void **state)
 	npt02_fault(&shadow, two, l1, l2pa(0x5000), PF_U);
 	taken = shadow.next_free;
 	npt02_drop_asid(&shadow, 1);
-	assert_false(look(one, 0x5000).present);
-	assert_true(look(two, 0x5000).present);
+	assert_false(seen02(&shadow, l1, one, 0x5000).present);
+	assert_true(seen02(&shadow, l1, two, 0x5000).present);
 	assert_int_equal(shadow.next_free, taken);
 	assert_ptr_equal(npt02_get(&shadow, &t.npt12, 1, &fresh), one);
 	assert_true(fresh);
@@ -370,7 +340,7 @@ static void drops_reach_what_they_name(void **state)
 	assert_int_equal(shadow.next_free, NPT02_ROOTS);
 	npt02_fault(&shadow, one, l1, l2pa(0x5000), PF_U);
 	npt02_drop_all(&shadow);
-	assert_false(look(one, 0x5000).present || look(two, 0x5000).present);
+	assert_false(seen02(&shadow, l1, one, 0x5000).present || seen02(&shadow, l1, two, 0x5000).present);
 	npt02_get(&shadow, &t.npt12, 1, &fresh);
 	assert_true(fresh);
 }
@@ -395,10 +365,10 @@ static void an_exhausted_pool_starts_over(void **state)
 		fake_npt12_map(&t, at, 1, ALL | 0x9000);
 		r = npt02_fault(&shadow, root, l1, l2pa(at), NPF_FINAL | PF_U);
 		assert_int_equal(r.verdict, NPT02_FILLED);
-		assert_true(look(root, at).present);
+		assert_true(seen02(&shadow, l1, root, at).present);
 		assert_true(shadow.next_free <= POOL_PAGES);
 		if (r.dropped && !dropped)
-			assert_false(look(root, 0).present || look(other, 0x5000).present);
+			assert_false(seen02(&shadow, l1, root, 0).present || seen02(&shadow, l1, other, 0x5000).present);
 		dropped += r.dropped;
 	}
 	assert_true(dropped > 1);
@@ -406,124 +376,6 @@ static void an_exhausted_pool_starts_over(void **state)
 	assert_int_equal(root->table.a, table.a);
 	npt02_get(&shadow, &t.npt12, 2, &fresh);
 	assert_true(fresh);
-}
-
-/* --- random --- */
-
-#define RANDOM_REGIONS 4u /* of 2 MiB, the first pages of each */
-#define RANDOM_PAGES 24u
-
-static uint64_t random_page(void)
-{
-	return (unsigned)rand() % RANDOM_REGIONS * SIZE_2M + (unsigned)rand() % RANDOM_PAGES * PAGE_SIZE;
-}
-
-static uint64_t random_bits(void)
-{
-	static const uint64_t bits[] = {PTE_P, PTE_W, PTE_U, PTE_A, PTE_D};
-	uint64_t e = rand() % 5 ? 0 : PTE_NX;
-
-	for (size_t i = 0; i < ARRAY_COUNT(bits); i++)
-		e |= rand() % 5 ? bits[i] : 0;
-	return e;
-}
-
-static void random_edit(void)
-{
-	uint64_t at = random_page();
-
-	if (rand() % 12 == 0)
-		fake_npt12_map(&t, at, 2,
-			       random_bits() | PTE_PS | align_down(SIZE_1G + (unsigned)rand() % 8 * SIZE_2M, SIZE_2M));
-	else if (rand() % 12 == 0)
-		fake_npt12_map(&t, at, 2, 0);
-	else if (!(fake_npt12_read(&t, fake_npt12_entry(&t, at, 2)) & PTE_PS))
-		fake_npt12_map(&t, at, 1, random_bits() | (SIZE_1G + (unsigned)rand() % 64 * PAGE_SIZE));
-}
-
-/* The entry that maps `at`, which is the only one that withholds anything in these tables. */
-static uint64_t random_leaf(uint64_t at, bool *large)
-{
-	uint64_t e = fake_npt12_read(&t, fake_npt12_entry(&t, at, 2));
-
-	*large = e & PTE_PS;
-	return *large || !(e & PTE_P) ? e : fake_npt12_read(&t, fake_npt12_entry(&t, at, 1));
-}
-
-static bool l1_allows(uint64_t at, uint64_t access)
-{
-	bool large;
-	uint64_t leaf = random_leaf(at, &large);
-
-	return (leaf & PTE_P) && (leaf & PTE_U) && (!(access & PF_W) || (leaf & PTE_W)) &&
-	       (!(access & PF_ID) || !(leaf & PTE_NX));
-}
-
-/* An L2 that runs on the shadow: true when the access goes through, after as many faults as it takes. */
-static bool l2_accesses(struct npt02_root *root, uint64_t at, uint64_t access)
-{
-	for (unsigned tries = 0; tries < 2; tries++) {
-		struct seen s = look(root, at);
-		struct npt02_result r;
-
-		if (s.present && (!(access & PF_W) || s.writable) && (!(access & PF_ID) || s.executable))
-			return true;
-		r = npt02_fault(&shadow, root, l1, l2pa(at), NPF_FINAL | PF_U | access);
-		if (r.verdict == NPT02_REFLECT)
-			return false;
-		assert_int_equal(r.verdict, NPT02_FILLED);
-	}
-	fail_msg("fill did not help");
-	return false;
-}
-
-/* After a drop and without edits since: the shadow allows nothing that a walk would not, and nothing that L1 could
- * tell from A and D bits. */
-static void assert_no_more_than_l1_allows(const struct npt02_root *root)
-{
-	for (uint64_t i = 0; i < RANDOM_REGIONS * RANDOM_PAGES; i++) {
-		uint64_t at = i / RANDOM_PAGES * SIZE_2M + i % RANDOM_PAGES * PAGE_SIZE, leaf;
-		struct seen s = look(root, at);
-		bool large;
-
-		if (!s.present)
-			continue;
-		leaf = random_leaf(at, &large);
-		assert_int_equal(leaf & (PTE_P | PTE_U | PTE_A), PTE_P | PTE_U | PTE_A);
-		assert_true(!s.writable || (leaf & (PTE_W | PTE_D)) == (PTE_W | PTE_D));
-		assert_true(!s.executable || !(leaf & PTE_NX));
-		assert_int_equal(s.l1pa, (leaf & PTE_ADDR) + (large ? at % SIZE_2M : 0));
-	}
-}
-
-static void random_edits_and_accesses(void **state)
-{
-	static const uint64_t kinds[] = {0, PF_W, PF_ID};
-	static const uint64_t sizes[] = {PAGE_SIZE, SIZE_2M, SIZE_1G};
-
-	(void)state;
-	srand(1);
-	for (unsigned round = 0; round < 3000; round++) {
-		struct npt02_root *root = root_of(&t, ASID);
-
-		/* Edits under a running L2: stale entries are allowed, confusion is not. */
-		l1->page_size = sizes[rand() % 3];
-		for (unsigned i = 0; i < 20; i++) {
-			random_edit();
-			l2_accesses(root, random_page(), kinds[rand() % 3]);
-		}
-		if (rand() % 2)
-			npt02_drop_asid(&shadow, ASID);
-		else
-			npt02_drop_all(&shadow);
-		for (unsigned i = 0; i < 40; i++) {
-			uint64_t at = random_page(), access = kinds[rand() % 3];
-
-			assert_int_equal(l2_accesses(root, at, access), l1_allows(at, access));
-		}
-		assert_no_more_than_l1_allows(root);
-	}
-	assert_true(shadow.exhausted == 0 && shadow.neighbours > 1000);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -546,7 +398,6 @@ int main(void)
 		TEST(the_least_recently_used_root_goes),
 		TEST(drops_reach_what_they_name),
 		TEST(an_exhausted_pool_starts_over),
-		TEST(random_edits_and_accesses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* links: nested/walk12.c tests/unit/fake_l1.c */
-/* tests/unit/test_walk12.c - the walk of L1's nested table: formats, error codes, every bit of every entry, A and D. */
+/* tests/unit/test_walk12.c - the walk of L1's nested table: formats, error codes, every bit of every entry, A, D. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
