@@ -166,7 +166,8 @@ struct slot {
 	unsigned level;
 };
 
-/* The largest page that both NPT12 and NPT01 have here. Both are aligned to their size, so the shadow's is too. */
+/* The largest page that both NPT12 and NPT01 have here. Both are aligned to their size, so the shadow's is too.
+ * 1 GiB only comes from an L1 that was offered such pages, hence on a CPU that has them. */
 static unsigned leaf_level(uint64_t size12, uint64_t size01)
 {
 	uint64_t size = min_u64(size12, size01);
