@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/msrpm12.c - L1's MSR permission map: two bits per MSR, the even one for reads, the odd one for writes.
  * Reads L1's memory, writes the map of VMCB02. Manual: APM2 15.11 (MSR Intercepts). Next: route.c, vmrun.c. */
-#include <string.h>
-
 #include <amd/msr.h>
 #include <amd/vmcb.h>
 
@@ -39,11 +37,6 @@ bool msrpm12_intercepts(struct port *port, l1pa_t base, uint32_t msr, bool write
 		return !byte || (*byte >> bit & 1);
 	}
 	return true;
-}
-
-void msrpm02_init(uint8_t *msrpm02)
-{
-	memset(msrpm02, 0xFF, MSRPM_SIZE);
 }
 
 bool msrpm02_merge(struct port *port, l1pa_t base12, bool enabled12, const uint8_t *msrpm01, uint8_t *msrpm02)

@@ -13,10 +13,8 @@
 bool msrpm12_intercepts(struct port *port, l1pa_t base, uint32_t msr, bool write);
 bool iopm12_intercepts(struct port *port, l1pa_t base, uint16_t port_number, unsigned size);
 
-/* The map that L2 runs with: everything intercepted, until msrpm02_merge() opens what both levels leave open. */
-void msrpm02_init(uint8_t *msrpm02);
-
-/* On every VMRUN. `enabled12`: L1 has the MSR intercept bit set; else its map does not count.
+/* The map that L2 runs with: all ones from the start, but for what both levels leave open, written on every VMRUN.
+ * `enabled12`: L1 has the MSR intercept bit set; else its map does not count.
  * False when the map is not in L1's memory; L2 is then intercepted on every MSR. */
 bool msrpm02_merge(struct port *port, l1pa_t base12, bool enabled12, const uint8_t *msrpm01, uint8_t *msrpm02);
 

@@ -130,7 +130,7 @@ static void merge_opens_what_both_leave_open(void **state)
 
 		map01[byte] &= (uint8_t)~(3u << 2 * (open[i] % 4));
 	}
-	msrpm02_init(map02);
+	memset(map02, 0xFF, MSRPM_SIZE);
 	assert_true(msrpm02_merge(l1, l1pa(BASE), true, map01, map02));
 	assert_memory_equal(map02, map01, MSRPM_SIZE);
 
