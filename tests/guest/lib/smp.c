@@ -64,6 +64,12 @@ bool smp_run(void (*fn)(void *), void *arg)
 	return true;
 }
 
+void smp_forget(void)
+{
+	box.is_up = false;
+	box.fn = NULL;
+}
+
 void smp_wait(void)
 {
 	while (box.fn)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* lib/test.c - runs the scenario table of a kernel and reports: one line each, a sum at the end.
  * Owns what a scenario starts from (GIF=1, IF=0, clean debug registers, an empty page arena) and
- * ends the machine. Options on the command line: only=<scenario> or only=<prefix>*, list,
- * exit32 (compare exit codes by their low half, to tell bare QEMU's one known fault from others). */
+ * ends the machine. Options on the command line: only=<scenario> or only=<prefix>*; list; flat
+ * (L2s without nested paging); exit32 (compare exit codes by their low half, to tell bare QEMU's
+ * best known fault from others). */
 #include "test.h"
 #include "str.h"
 
@@ -149,6 +150,8 @@ static const char *missing(uint64_t needs)
 	for (unsigned b = 0; b < 32; b++)
 		if (needs & BIT(b) && !svm_has(BIT32(b)))
 			return names[b];
+	if (needs & SVM_NP && option_has("flat"))
+		return "nested paging is off by option";
 	if (needs & NEED_SAFE_CPU && runs_on_bare_qemu())
 		return "ends bare QEMU";
 	return NULL;
@@ -184,9 +187,11 @@ static void machine_reset(void)
 
 static void report(const struct scenario *s)
 {
+	const char *book = s->ref[0] >= '0' && s->ref[0] <= '9' ? "APM " : "";
+
 	if (result.what) {
 		totals.fail++;
-		print("FAIL %s [APM %s] ", s->name, s->apm);
+		print("FAIL %s [%s%s] ", s->name, book, s->ref);
 		if (result.has_item)
 			print("(0x%lx) ", result.item);
 		print("%s got 0x%lx expected 0x%lx\n", result.what, result.got, result.want);
@@ -195,7 +200,7 @@ static void report(const struct scenario *s)
 		print("SKIP %s %s\n", s->name, result.skip_reason);
 	} else {
 		totals.pass++;
-		print("PASS %s [APM %s]\n", s->name, s->apm);
+		print("PASS %s [%s%s]\n", s->name, book, s->ref);
 	}
 }
 
@@ -243,7 +248,7 @@ void main(const struct mb_info *info)
 		if (!is_wanted(scenarios[i].name))
 			continue;
 		if (option_has("list"))
-			print("%s [APM %s]\n", scenarios[i].name, scenarios[i].apm);
+			print("%s [%s]\n", scenarios[i].name, scenarios[i].ref);
 		else
 			scenario_run(&scenarios[i]);
 	}

@@ -14,7 +14,7 @@
 
 struct scenario {
 	const char *name;
-	const char *apm;	/* section of APM vol. 2 */
+	const char *ref;	/* section of APM vol. 2 when it starts with a digit, else a title */
 	void (*run)(const struct scenario *s);
 	uint64_t needs;
 	const void *row;	/* for scenarios that differ only in data */
@@ -98,6 +98,8 @@ void lapic_timer_once(uint8_t vector, uint32_t count);
 /* Second vCPU (lib/smp.c): starts it on first use and gives it a function to run. */
 bool smp_run(void (*fn)(void *), void *arg);
 void smp_wait(void);
+/* After an INIT has stopped it: the next smp_run() starts it anew. */
+void smp_forget(void);
 
 /* Short ends of a wait for something asynchronous. */
 #define SPIN_SHORT 2000u

@@ -70,7 +70,7 @@ struct vm *vm_new(const void *code)
 {
 	struct vm *v = vm_new_flat(code);
 
-	if (svm_has(SVM_NP)) {
+	if (svm_has(SVM_NP) && !option_has("flat")) {
 		v->npt = table_identity(PTE_RWU);
 		v->vmcb->ncr3 = pa(v->npt);
 		v->vmcb->np = NP_ENABLE;
