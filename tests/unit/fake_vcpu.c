@@ -70,6 +70,22 @@ void fake_protected_mode(unsigned bits)
 	save->cs.attr |= 8;
 }
 
+void fake_identity(uint64_t root)
+{
+	uint64_t *tables = fake_ram(root);
+
+	fake_long_mode(root);
+	tables[0] = (root + PAGE_SIZE) | PTE_P | PTE_W | PTE_U;
+	for (unsigned i = 0; i < 4; i++)
+		tables[512 + i] = GIB(i) | PTE_P | PTE_W | PTE_U | PTE_PS;
+}
+
+void fake_code(const void *bytes, unsigned count)
+{
+	fake.vmcb.save.rip = FAKE_RIP;
+	memcpy(fake_ram(FAKE_RIP), bytes, count);
+}
+
 /* --- svm/ --- */
 
 void vcpu_raise(struct vcpu *v, uint8_t vector)

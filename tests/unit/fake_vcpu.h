@@ -48,5 +48,10 @@ void *fake_ram(uint64_t at);
 void fake_long_mode(uint64_t root);
 /* 16 or 32-bit protected mode without paging, flat segments. */
 void fake_protected_mode(unsigned bits);
+/* 64-bit code on tables at `root` that map the first 4 GiB one to one, with 1 GiB pages. */
+void fake_identity(uint64_t root);
+/* Puts an instruction at RIP = FAKE_RIP. */
+#define FAKE_RIP UINT64_C(0x10000)
+void fake_code(const void *bytes, unsigned count);
 
 #endif
