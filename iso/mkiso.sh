@@ -38,7 +38,7 @@ done
 [[ -f $kernel ]] || fail "no kernel at $kernel; run make"
 
 tree=$(mktemp -d)
-trap 'rm -rf "$tree"' EXIT
+trap 'rm -rf "$tree" "$tree.log"' EXIT
 mkdir -p "$tree/boot/grub" "$tree/boot/modules"
 cp "$kernel" "$tree/boot/nestling.elf"
 
@@ -67,7 +67,7 @@ echo "boot" >>"$tree/boot/grub/grub.cfg"
 modules="multiboot2 normal serial terminal iso9660 fat all_video echo boot part_msdos part_gpt
     part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_plan part_sun part_sunpc"
 mkdir -p "$(dirname "$out")"
-log=$tree/grub.log
+log=$tree.log # beside the tree: what is packed must not change meanwhile
 grub-mkrescue --install-modules="$modules" --locales= --fonts= --themes= \
     -o "$out.part" "$tree/boot/.." >"$log" 2>&1 || { cat "$log" >&2; fail "grub-mkrescue failed"; }
 mv "$out.part" "$out"
