@@ -2,10 +2,11 @@
 /* svm/guest_console.c - shares Nestling's console between the guests and the monitor.
  * Decides whose bytes appear as they are (the guest in focus), and when whole lines of the others appear between
  * them: not in the middle of a line, unless that line just stays there, as a prompt does.
- * Lock: console_lock; taken with a dev_lock held, and nothing but the output is called inside. Next: monitor.c. */
+ * Lock: console_lock; taken with a dev_lock held, and nothing but the log and the output is called inside. Next: monitor.c. */
 #include "svm/guest_console.h"
 
 #include "kernel/console.h"
+#include "kernel/log.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
 #include "kernel/time.h"
@@ -135,6 +136,17 @@ void guest_console_out(struct l1 *l1, uint8_t byte)
 
 /* --- focus --- */
 
+static void show_rest(struct l1 *l1)
+{
+	struct guest_output *o = &l1->output;
+
+	if (o->shown == o->written)
+		return;
+	print_ring(o, o->shown, o->written);
+	o->shown = o->written;
+	line_open = ring_at(o, o->written - 1) != '\n';
+}
+
 /* The last lines again, so that the person sees where the guest stands. */
 static void replay(struct l1 *l1)
 {
@@ -145,12 +157,12 @@ static void replay(struct l1 *l1)
 		if (ring_at(o, from - 1) == '\n' && lines++ == REPLAY_LINES)
 			break;
 	}
-	print_ring(o, from, o->written);
-	o->shown = o->written;
-	line_open = o->written && ring_at(o, o->written - 1) != '\n';
+	o->shown = from;
+	show_rest(l1);
 }
 
-static void focus_locked(struct l1 *l1)
+/* Null: to the monitor. */
+static void move_focus(struct l1 *l1)
 {
 	char title[L1_NAME_MAX + 64];
 
@@ -163,30 +175,35 @@ static void focus_locked(struct l1 *l1)
 	show_waiting();
 	ksnprintf(title, sizeof(title), "--- guest %s (Ctrl-] m: monitor) ---\n", l1->name);
 	print(title);
-	replay(l1);
 }
 
 /* The first focus is silent: nothing was there before it. */
 void guest_console_focus(struct l1 *l1)
 {
 	spin_lock(&console_lock);
-	if (!focus && l1 && !l1->output.written)
+	if (!focus && l1 && !l1->output.written) {
 		focus = l1;
-	else
-		focus_locked(l1);
+	} else {
+		move_focus(l1);
+		if (l1)
+			replay(l1);
+	}
 	spin_unlock(&console_lock);
 }
 
+/* Nobody asked for the next guest's console: what is known of it already is not shown again. */
 void guest_console_ended(struct l1 *l1)
 {
+	struct l1 *next = vmm_other_guest(l1);
+
 	spin_lock(&console_lock);
 	end_line();
 	show_lines(l1, true);
-	if (focus == l1) {
-		struct l1 *next = vmm_other_guest(l1);
-
-		if (next || vmm_stays())
-			focus_locked(next);
+	klog("guest %s ended: %s", l1->name, l1->end_reason);
+	if (focus == l1 && (next || vmm_stays())) {
+		move_focus(next);
+		if (next)
+			show_rest(next);
 	}
 	spin_unlock(&console_lock);
 }

@@ -26,7 +26,7 @@ void guest_console_poll(void);
 /* Gives the console to a guest; null: to the monitor. */
 void guest_console_focus(struct l1 *l1);
 bool guest_console_is_monitor(void);
-/* The guest writes no more: shows what is left and gives the console to the next one. */
+/* The guest writes no more: shows what is left and why it ended, gives the console to the next. */
 void guest_console_ended(struct l1 *l1);
 
 #endif

@@ -101,7 +101,6 @@ static void end(struct l1 *l1)
 	if (l1->stop == L1_STOP_DIED)
 		report_death(l1);
 	guest_console_ended(l1);
-	klog("guest %s ended: %s", l1->name, l1->end_reason);
 	l1_release(l1);
 	l1->state = L1_ENDED; /* from here on CPU 0 may start it anew, or switch the machine off */
 	smp_kick(0);
