@@ -16,6 +16,7 @@
 #define LIMIT_16 UINT64_C(0xFFFF)
 #define PREFIX_F2 0xF2
 #define PREFIX_F3 0xF3
+#define PREFIX_LOCK 0xF0
 #define INFO1_MOV_CR BIT(63)
 #define SEG_TYPE_CODE 8u
 #define SEG_TYPE_EXPAND_DOWN 4u
@@ -137,20 +138,34 @@ static void decoder_init(const struct vmcb_save *save, ZydisDecoder *decoder)
 	ZydisDecoderInit(decoder, mode, stack);
 }
 
+/* LOCK before MOV CR0 means CR8 (APM3, MOV CRn), which Zydis refuses; an instruction with a wrong LOCK would have
+ * made #UD, not an exit. */
+static ZyanStatus decode_bytes(const ZydisDecoder *decoder, ZydisDecoderContext *context, struct insn *insn,
+			       ZydisDecodedInstruction *z)
+{
+	ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, context, insn->bytes, insn->fetched, z);
+	unsigned skipped = 0;
+
+	if (status == ZYDIS_STATUS_ILLEGAL_LOCK && insn->bytes[0] == PREFIX_LOCK) {
+		skipped = 1;
+		status = ZydisDecoderDecodeInstruction(decoder, context, insn->bytes + skipped,
+						       insn->fetched - skipped, z);
+	}
+	insn->length = ZYAN_SUCCESS(status) ? (uint8_t)(z->length + skipped) : 0;
+	return status;
+}
+
 /* Fetches as many bytes as the instruction has, and decodes all but its operands. */
 static bool decode_head(struct vcpu *v, struct insn *insn, const ZydisDecoder *decoder, ZydisDecoderContext *context,
 			ZydisDecodedInstruction *z)
 {
-	bool ok = fetch_first(v, insn);
-	ZyanStatus status =
-		ok ? ZydisDecoderDecodeInstruction(decoder, context, insn->bytes, insn->fetched, z)
-		   : ZYDIS_STATUS_NO_MORE_DATA;
-
-	if (ok && status == ZYDIS_STATUS_NO_MORE_DATA && insn->fetched < INSN_MAX) {
+	insn->length = 0;
+	if (!fetch_first(v, insn))
+		return false;
+	if (decode_bytes(decoder, context, insn, z) == ZYDIS_STATUS_NO_MORE_DATA && insn->fetched < INSN_MAX) {
 		fetch(v, insn, INSN_MAX);
-		status = ZydisDecoderDecodeInstruction(decoder, context, insn->bytes, insn->fetched, z);
+		decode_bytes(decoder, context, insn, z);
 	}
-	insn->length = ZYAN_SUCCESS(status) ? z->length : 0;
 	return insn->length != 0;
 }
 
@@ -229,7 +244,7 @@ static void take_operand(const struct vcpu *v, const struct insn *insn, const Zy
 	unsigned n;
 
 	*op = (struct operand){
-		.size = (uint8_t)(z->size / 8),
+		.size = (uint16_t)(z->size / 8),
 		.reads = z->actions & ZYDIS_OPERAND_ACTION_MASK_READ,
 		.writes = z->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE,
 	};

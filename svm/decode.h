@@ -23,7 +23,7 @@ enum operand_kind {
 
 struct operand {
 	enum operand_kind kind;
-	uint8_t size;     /* bytes */
+	uint16_t size;    /* bytes */
 	bool reads, writes;
 	uint8_t reg;      /* OPERAND_GPR: enum gpr */
 	bool high_byte;   /* AH, CH, DH, BH: bits 15:8 of RAX..RBX */

@@ -81,10 +81,13 @@ static void move_to_bit(struct vcpu *v, struct insn *insn)
 /* Has it only general registers, memory of up to 8 bytes and immediates? */
 static bool is_simple(const struct insn *insn)
 {
-	for (unsigned i = 0; i < INSN_OPERANDS; i++)
-		if (insn->op[i].kind == OPERAND_OTHER ||
-		    (insn->op[i].kind == OPERAND_MEM && insn->op[i].size > sizeof(uint64_t)))
+	for (unsigned i = 0; i < INSN_OPERANDS; i++) {
+		const struct operand *op = &insn->op[i];
+		bool has_size = op->kind == OPERAND_GPR || op->kind == OPERAND_MEM;
+
+		if (op->kind == OPERAND_OTHER || (has_size && (op->size < 1 || op->size > sizeof(uint64_t))))
 			return false;
+	}
 	return true;
 }
 

@@ -28,7 +28,7 @@ static struct operand element_at(const struct vcpu *v, const struct string *s, u
 {
 	return (struct operand){
 		.kind = OPERAND_MEM,
-		.size = (uint8_t)s->size,
+		.size = (uint16_t)s->size,
 		.segment = segment,
 		.value = vcpu_gpr(v, gpr) & insn_mask(s->address_size),
 	};

@@ -43,6 +43,14 @@ static void test_length(void **state)
 	assert_int_equal(length("\x0F\x01\xD8"), 3);
 	CODE("\xF3\x66\x90");
 	assert_int_equal(length("\xF3\x90"), 3);
+	CODE("\xF0\x0F\x22\xC1"); /* LOCK MOV CR0: CR8 outside 64-bit mode */
+	assert_int_equal(length(""), 4);
+	CODE("\x67\x0F\x01\xD8"); /* VMRUN with a 32-bit address */
+	assert_int_equal(length("\x0F\x01\xD8"), 4);
+	for (unsigned svm = 0xD8; svm <= 0xDF; svm++) {
+		fake_code((const uint8_t[]){ 0x0F, 0x01, (uint8_t)svm }, 3);
+		assert_int_equal(length(""), 3);
+	}
 	CODE("\x06"); /* PUSH ES is none in 64-bit mode */
 	assert_int_equal(length("\xF4"), 0);
 }
@@ -227,6 +235,7 @@ static void test_exitinfo1(void **state)
 	set_registers();
 	assert_int_equal(INFO1(VMEXIT_CR_WRITE(3), "\x0F\x22\xDE"), BIT(63) | GPR_RSI);
 	assert_int_equal(INFO1(VMEXIT_CR_READ(8), "\x45\x0F\x20\xC1"), BIT(63) | GPR_R9);
+	assert_int_equal(INFO1(VMEXIT_CR_WRITE(8), "\xF0\x0F\x22\xC2"), BIT(63) | GPR_RDX);
 	assert_int_equal(INFO1(VMEXIT_CR_READ(0), "\x0F\x20\x00"), BIT(63) | GPR_RAX); /* mod is not looked at */
 	assert_int_equal(INFO1(VMEXIT_CR0_SEL_WRITE, "\x0F\x22\xC1"), BIT(63) | GPR_RCX);
 	assert_int_equal(INFO1(VMEXIT_CR_WRITE(0), "\x0F\x01\xF0"), 0); /* LMSW */

@@ -430,6 +430,52 @@ static void test_string_io_that_is_none(void **state)
 	assert_int_equal(fake.port_count, 0);
 }
 
+/* --- whatever a guest may put there --- */
+
+static void random_mode(unsigned n)
+{
+	fake_reset();
+	fake_identity(ROOT);
+	if (n % 4 == 1)
+		fake.vmcb.save.cs.attr = SEG_P | SEG_S | SEG_D | 0xB;
+	if (n % 4 == 2)
+		fake_protected_mode(n % 8 < 4 ? 16 : 32);
+	if (n % 4 == 3) {
+		fake.vmcb.save = (struct vmcb_save){ .cr0 = CR0_ET };
+		fake.vmcb.save.cs.base = FAKE_RIP;
+	}
+	fake.vmcb.save.rflags = (uint64_t)rand() & (FLAGS_ARITH | RFLAGS_DF);
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		vcpu_set_gpr(&fake.v, i, rand() % 2 ? FAKE_DEVICE + (unsigned)rand() % 8192 : (uint64_t)rand() << (rand() % 33));
+}
+
+static void test_random_code(void **state)
+{
+	static const uint8_t prefixes[] = { 0x66, 0x67, 0xF2, 0xF3, 0xF0, 0x48, 0x41, 0x65, 0x2E, 0x0F };
+	unsigned done = 0;
+
+	(void)state;
+	srand(1);
+	for (unsigned n = 0; n < 100000; n++) {
+		uint8_t code[INSN_MAX];
+
+		random_mode(n);
+		for (unsigned i = 0; i < sizeof(code); i++)
+			code[i] = i < 3 && rand() % 2 ? prefixes[(unsigned)rand() % sizeof(prefixes)] : (uint8_t)rand();
+		fake_code(code, sizeof(code));
+		fake.vmcb.save.rip -= fake.vmcb.save.cs.base;
+
+		enum resume resume = n % 3 ? emulate_mmio(&fake.v, l1pa(FAKE_DEVICE), true)
+					   : emulate_string_io(&fake.v, FAKE_PORT, 1, n % 2);
+
+		assert_true(resume == RESUME_NEXT || resume == RESUME_SAME || resume == RESUME_STOP);
+		assert_int_equal(resume == RESUME_STOP, fake.ended[0] != 0);
+		assert_int_equal(fake.l1.dev_lock.next, fake.l1.dev_lock.serving);
+		done += resume == RESUME_NEXT;
+	}
+	assert_true(done > 10000);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -452,6 +498,7 @@ int main(void)
 		TEST(test_ins),
 		TEST(test_string_io_16_bit),
 		TEST(test_string_io_that_is_none),
+		TEST(test_random_code),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, NULL);
