@@ -30,11 +30,10 @@ void nested_set_gif(struct nested *n, bool gif)
 		n->gif = gif;
 }
 
-/* One page of one ASID. Which L2-physical page that virtual address stands for only the CPU's TLB knew, so the
- * whole ASID goes, in the shadow and in the CPU. ASID 0 is L1 itself: its tag is not ours (svm/nested_glue.c). */
+/* One page of one ASID, by guest-virtual address, which says nothing of nested tables: the shadow stays. ASID 0 is
+ * L1 itself: its tag is not ours (svm/nested_glue.c). */
 void nested_invlpga(struct nested *n, uint32_t asid12)
 {
-	npt02_drop_asid(&n->npt02, asid12);
 	tlb02_flush_asid12(&n->tlb02, asid12);
 }
 

@@ -26,6 +26,7 @@ static struct npt12 npt12_of(const struct nested *n, const struct vmcb *vmcb01)
 		.levels = levels,
 		.nxe = (l1->efer & EFER_NXE) != 0,
 		.pse = (l1->cr4 & CR4_PSE) != 0,
+		.smep = (l1->cr4 & CR4_SMEP) != 0,
 		.pages_1g = n->caps.pages_1g,
 		.phys_mbz = n->caps.phys_mbz,
 	};
@@ -38,7 +39,7 @@ static enum vmrun_reason check_l2_pdptes(const struct nested *n, struct port *po
 	const uint64_t *table;
 	uint64_t pdpte[4];
 
-	if ((n->snap.control.misc & MISC_NP) || !(s->cr0 & CR0_PG) || !(s->cr4 & CR4_PAE) || (s->efer & EFER_LME))
+	if (!check_wants_pdptes(&n->snap))
 		return REASON_NONE;
 	table = port_l1_ptr(port, l1pa(s->cr3 & PDPT_ADDR), sizeof(pdpte));
 	if (table)

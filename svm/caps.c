@@ -9,6 +9,7 @@
 #include "svm/caps.h"
 #include "svm/config.h"
 #include "svm/enable.h"
+#include "svm/pvclock.h"
 
 /* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
 #define ALLOW_1_ECX 0x76DA3203u
@@ -159,6 +160,11 @@ struct cpuid_regs caps_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t suble
 		return leaf_d(subleaf);
 	case CPUID_HYPERVISOR: /* "NestlingSVM " */
 		return (struct cpuid_regs){.eax = leaf, .ebx = 0x7473654E, .ecx = 0x676E696C, .edx = 0x204D5653};
+	case CPUID_PVCLOCK: /* "KVMKVMKVM": whose clock ABI it is */
+		return (struct cpuid_regs){
+			.eax = CPUID_PVCLOCK_FEATURES, .ebx = 0x4B4D564B, .ecx = 0x564B4D56, .edx = 0x4D};
+	case CPUID_PVCLOCK_FEATURES:
+		return (struct cpuid_regs){.eax = PVCLOCK_FEATURES};
 	case CPUID_EXT_MAX:
 		return leaf_max(leaf, CPUID_MAX_EXT);
 	case CPUID_EXT_FEATURES:

@@ -123,10 +123,15 @@ enum resume emulate_string_io(struct vcpu *v, uint16_t port, unsigned size, bool
 		return RESUME_SAME;
 
 	struct string s = string_of(&insn);
+	enum resume resume;
 
 	s.from = in ? PLACE_PORT : PLACE_MEM;
 	s.to = in ? PLACE_MEM : PLACE_PORT;
 	s.size = size;
 	s.port = port;
-	return run_string(v, &s, insn.length);
+	resume = run_string(v, &s, insn.length);
+	spin_lock(&v->l1->dev_lock);
+	vcpu_rearm(v);
+	spin_unlock(&v->l1->dev_lock);
+	return resume;
 }

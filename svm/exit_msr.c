@@ -10,6 +10,7 @@
 #include "kernel/log.h"
 #include "svm/exit.h"
 #include "svm/msr.h"
+#include "svm/pvclock.h"
 
 #define MTRR_CAP (MTRR_VARIABLE_COUNT | BIT(8) | BIT(10)) /* fixed ranges, write combining */
 #define MTRR_DEF_TYPE_KNOWN (BITS(7, 0) | BIT(10) | BIT(11))
@@ -87,6 +88,13 @@ static uint64_t tsc_read(const struct vcpu *v)
 	return rdtsc() + v->vmcb->control.tsc_offset;
 }
 
+static bool tsc_write(struct vcpu *v, uint64_t value)
+{
+	vmcb_set_tsc_offset(v->vmcb, value - rdtsc());
+	pvclock_update(v);
+	return true;
+}
+
 static bool is_apic_msr(uint32_t msr)
 {
 	return msr == MSR_APIC_BASE || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
@@ -161,6 +169,8 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_DE_CFG: *value = v->msrs.de_cfg; return true;
 	case MSR_LS_CFG: *value = v->msrs.ls_cfg; return true;
 	case MSR_DEBUGCTL: *value = v->vmcb->save.dbgctl; return true;
+	case MSR_PV_WALL_CLOCK: *value = v->msrs.pv_wall_clock; return true;
+	case MSR_PV_SYSTEM_TIME: *value = v->msrs.pv_system_time; return true;
 	case MSR_BIOS_SIGN_ID: /* no microcode, no machine check banks, no SMM, no DRAM map: all zero */
 	case MSR_MCG_CAP:
 	case MSR_MCG_STATUS:
@@ -195,10 +205,12 @@ static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	switch (msr) {
 	case MSR_EFER: return efer_write(v, value);
 	case MSR_PAT: return pat_write(v, value);
-	case MSR_TSC: vmcb_set_tsc_offset(v->vmcb, value - rdtsc()); return true;
+	case MSR_TSC: return tsc_write(v, value);
 	case MSR_TSC_AUX: wrmsr(MSR_TSC_AUX, (uint32_t)value); return !(value >> 32);
 	case MSR_TSC_DEADLINE: return deadline_write(v, value);
 	case MSR_HWCR: v->msrs.hwcr = value; return true;
+	case MSR_PV_WALL_CLOCK: pvclock_write_wall_clock(v, value); return true;
+	case MSR_PV_SYSTEM_TIME: pvclock_write_system_time(v, value); return true;
 	case MSR_DE_CFG: v->msrs.de_cfg = value; return true;
 	case MSR_LS_CFG: v->msrs.ls_cfg = value; return true;
 	case MSR_DEBUGCTL: return value == 0; /* LBR and BTF are not offered */

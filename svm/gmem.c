@@ -5,7 +5,6 @@
  * Manual: APM2 5.2-5.6 (paging, protection), 15.25.5 (nested table walk). Nested part: nested/walk12.c. */
 #include "svm/gmem.h"
 
-#include <amd/exitcode.h>
 #include <amd/npt.h>
 
 #include "kernel/string.h"
@@ -367,8 +366,7 @@ enum resume gmem_fault_deliver(struct vcpu *v, const struct gmem_fault *fault)
 		vcpu_raise_error(v, VEC_GP, 0);
 		break;
 	case GMEM_NPF:
-		glue_exit_to_l1(v, VMEXIT_NPF, fault->exitinfo1, fault->exitinfo2);
-		break;
+		return glue_l2_npf(v, fault->exitinfo1, fault->exitinfo2);
 	case GMEM_DEVICE:
 		l1_end(v->l1, "vCPU %u: an operand that must be in RAM lies at %#llx", v->index,
 		       (unsigned long long)fault->address);

@@ -13,6 +13,7 @@ struct msr_store {
 	uint64_t mtrr_fixed[MTRR_FIXED_COUNT];
 	uint64_t mtrr_def_type;
 	uint64_t hwcr, de_cfg, ls_cfg;
+	uint64_t pv_wall_clock, pv_system_time; /* pvclock.c */
 };
 
 #endif
