@@ -106,11 +106,17 @@ void vcpu_raise_pf(struct vcpu *v, uint64_t address, uint32_t error)
 	fake.raised.address = address;
 }
 
-void glue_exit_to_l1(struct vcpu *v, uint64_t code, uint64_t info1, uint64_t info2)
+enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2)
 {
 	(void)v;
-	fake.to_l1 = (struct fake_exit){ .code = code, .info1 = info1, .info2 = info2,
-					 .count = fake.to_l1.count + 1 };
+	fake.to_l1 = (struct fake_npf){ .info1 = exitinfo1, .info2 = exitinfo2, .count = fake.to_l1.count + 1 };
+	return RESUME_SAME;
+}
+
+void vcpu_rearm(struct vcpu *v)
+{
+	(void)v;
+	fake.rearmed++;
 }
 
 void l1_end(struct l1 *l1, const char *fmt, ...)

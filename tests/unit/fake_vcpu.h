@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/unit/fake_vcpu.h - a vCPU whose L1 has memory and one device, and records of what was done to it.
- * Stands in for svm/inject.c, svm/l1.c, svm/nested_glue.c, svm/enable.c, svm/live_segment.c and vdev/. */
+ * Stands in for svm/inject.c, svm/l1.c, svm/nested_glue.c, svm/vcpu.c, svm/enable.c,
+ * svm/live_segment.c and vdev/. */
 #ifndef FAKE_VCPU_H
 #define FAKE_VCPU_H
 
@@ -12,8 +13,9 @@
 #define FAKE_DEVICE_SIZE PAGE_SIZE
 #define FAKE_PORT 0x1F0
 
-struct fake_exit {
-	uint64_t code, info1, info2;
+/* #VMEXIT(NPF) to L1. */
+struct fake_npf {
+	uint64_t info1, info2;
 	unsigned count;
 };
 
@@ -22,13 +24,14 @@ struct fake {
 	struct l1 l1;
 	struct vmcb vmcb;
 	struct pending_excp raised;
-	struct fake_exit to_l1;
+	struct fake_npf to_l1;
 	char ended[L1_REASON_MAX]; /* empty: goes on */
 	uint8_t device[FAKE_DEVICE_SIZE];
 	unsigned mmio_reads, mmio_writes, mmio_last_size;
 	uint64_t mmio_last_at;
 	uint8_t port_bytes[256];    /* written to, or read from, FAKE_PORT */
 	unsigned port_count, port_size;
+	unsigned rearmed;
 	uint64_t fs_base, gs_base;
 	uint32_t svm_features;
 	/* NPT12: L2-physical + npt12_offset is L1-physical; accesses to npt12_refused's page fail with npt12_error. */

@@ -370,6 +370,7 @@ static void test_outs(void **state)
 	assert_string_equal((char *)fake.port_bytes, "to the port");
 	assert_int_equal(vcpu_gpr(&fake.v, GPR_RSI), SRC + 11);
 	assert_int_equal(fake.v.insn_len, 2);
+	assert_int_equal(fake.rearmed, 1);
 
 	fake.gs_base = SRC - 0x100;
 	string_registers(0x104, 0, 1);

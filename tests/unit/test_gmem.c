@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include <amd/exitcode.h>
 #include <amd/npt.h>
 
 #include "tests/unit/fake_vcpu.h"
@@ -434,7 +433,7 @@ static void test_deliver(void **state)
 	assert_int_equal(fake.raised.vector, VEC_GP);
 	fault = (struct gmem_fault){ .kind = GMEM_NPF, .exitinfo1 = 7, .exitinfo2 = GPA };
 	assert_int_equal(gmem_fault_deliver(&fake.v, &fault), RESUME_SAME);
-	assert_int_equal(fake.to_l1.code, VMEXIT_NPF);
+	assert_int_equal(fake.to_l1.info1, 7);
 	assert_int_equal(fake.to_l1.info2, GPA);
 	fault = (struct gmem_fault){ .kind = GMEM_DEVICE, .address = FAKE_DEVICE };
 	assert_int_equal(gmem_fault_deliver(&fake.v, &fault), RESUME_STOP);
