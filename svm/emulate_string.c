@@ -3,6 +3,7 @@
  * to another of these. With REP the registers say after each element how far it is, as on the CPU: a fault or an
  * interrupt may come between, and the instruction starts again. Manual: APM3, REP. */
 #include "svm/emulate.h"
+#include "svm/exit.h"
 
 #include <Zydis/Zydis.h>
 
@@ -76,11 +77,14 @@ static bool move_element(struct vcpu *v, const struct string *s, enum resume *re
 
 static enum resume run_string(struct vcpu *v, const struct string *s, unsigned length)
 {
+	unsigned limit = v->vmcb->save.rflags & RFLAGS_TF ? 1 : ELEMENTS_MAX;
 	enum resume resume;
 
 	for (unsigned i = 0; !s->rep || counter(v, s); i++) {
-		if (i == ELEMENTS_MAX)
+		if (i == limit) {
+			exit_trap_if_tf(v); /* each element is a step */
 			return RESUME_SAME;
+		}
 		if (!move_element(v, s, &resume))
 			return resume;
 		if (!s->rep)

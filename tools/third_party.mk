@@ -39,5 +39,6 @@ $(THIRD_PARTY)/zycore-$(ZYCORE_VERSION)/include/Zycore/Types.h: | $(ZYDIS_DIR)/i
 	@tools/third_party.sh zycore $(ZYCORE_VERSION) $(ZYCORE_SHA256) $(THIRD_PARTY)/zycore-$(ZYCORE_VERSION)
 
 $(ZYDIS_OBJS): $(THIRD_PARTY)/obj/%.o: tools/third_party.mk | $(ZYDIS_READY)
+	@echo "  CC   zydis/src/$*.c"
 	@mkdir -p $(@D)
 	$(CC) $(ZYDIS_OWN_CFLAGS) $(ZYDIS_CFLAGS) -I$(ZYDIS_DIR)/src -c -o $@ $(ZYDIS_DIR)/src/$*.c

@@ -328,6 +328,20 @@ static void test_rep_in_portions(void **state)
 	assert_int_equal(fake.mmio_writes, 1000);
 }
 
+static void test_rep_is_stepped_by_tf(void **state)
+{
+	(void)state;
+	fake.vmcb.save.rflags |= RFLAGS_TF;
+	string_registers(0, FAKE_DEVICE, 2);
+	assert_int_equal(EMULATE("\xF3\xAA"), RESUME_SAME);
+	assert_int_equal(vcpu_gpr(&fake.v, GPR_RCX), 1);
+	assert_int_equal(fake.raised.vector, VEC_DB);
+	/* Behind the last one svm_exit() traps, as for any instruction. */
+	fake.raised.valid = false;
+	assert_int_equal(EMULATE("\xF3\xAA"), RESUME_NEXT);
+	assert_false(fake.raised.valid);
+}
+
 static void test_fault_comes_before_the_device(void **state)
 {
 	(void)state;
@@ -493,6 +507,7 @@ int main(void)
 		TEST(test_movs_both_ways),
 		TEST(test_stos_lods),
 		TEST(test_rep_in_portions),
+		TEST(test_rep_is_stepped_by_tf),
 		TEST(test_fault_comes_before_the_device),
 		TEST(test_fault_of_l2_goes_to_l1),
 		TEST(test_outs),
