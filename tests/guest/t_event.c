@@ -24,6 +24,7 @@ static struct vm *vm_with(uint64_t event)
 	struct vm *v = vm_new(l2_end);
 
 	v->vmcb->eventinj = event;
+	v->vmcb->nrip = pa(l2_end);	/* what INT3 as an event pushes where NRIPS is offered */
 	return v;
 }
 
@@ -226,7 +227,6 @@ static void soft_int_gate_dpl(const struct scenario *s UNUSED)
 	struct vm *v = vm_with(EVENT(EV_SOFT, SOFT_VECTOR));
 
 	vm_cpl3(v);
-	v->vmcb->nrip = pa(l2_end);
 	vm_run(v);
 	if (expect_l2_vector(v, VEC_GP))
 		expect("cpl of the handler", v->vmcb->cpl, 0);
@@ -237,7 +237,6 @@ static void bp_gate_dpl(const struct scenario *s UNUSED)
 	struct vm *v = vm_with(EVENT(EV_EXC, VEC_BP));
 
 	vm_cpl3(v);
-	v->vmcb->nrip = pa(l2_end);
 	vm_run(v);
 	expect_l2_vector(v, VEC_GP);
 }

@@ -57,8 +57,12 @@ static bool ap_start(void)
 
 bool smp_run(void (*fn)(void *), void *arg)
 {
-	if (!box.is_up && !ap_start())
+	static bool is_absent;	/* asked once, waited for once */
+
+	if (!box.is_up && (is_absent || !ap_start())) {
+		is_absent = true;
 		return false;
+	}
 	box.arg = arg;
 	box.fn = fn;
 	return true;
