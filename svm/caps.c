@@ -17,8 +17,8 @@
 #define ALLOW_1_EDX 0x178BFBFFu
 /* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB SHA */
 #define ALLOW_7_EBX 0x219C07A9u
-/* UMIP PKU OSPKE VAES VPCLMULQDQ RDPID */
-#define ALLOW_7_ECX 0x0040061Cu
+/* UMIP VAES VPCLMULQDQ RDPID; no PKU: the emulator of device accesses knows no protection keys */
+#define ALLOW_7_ECX 0x00400604u
 #define ALLOW_7_EDX 0x00000010u /* FSRM */
 /* XSAVEOPT XSAVEC XGETBV1; XSAVES would need a managed IA32_XSS */
 #define ALLOW_D1_EAX 0x00000007u
@@ -57,7 +57,7 @@ uint64_t caps_xcr0(void)
 	struct cpuid_regs r = cpuid(CPUID_XSTATE, 0);
 	uint64_t hw = (uint64_t)r.edx << 32 | r.eax;
 
-	return hw & (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_PKRU);
+	return hw & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 }
 
 static struct cpuid_regs leaf_1(const struct vcpu *v)
@@ -76,7 +76,7 @@ static struct cpuid_regs leaf_1(const struct vcpu *v)
 	return r;
 }
 
-static struct cpuid_regs leaf_7(const struct vcpu *v, uint32_t subleaf)
+static struct cpuid_regs leaf_7(uint32_t subleaf)
 {
 	struct cpuid_regs r = cpuid(CPUID_STRUCTURED, 0);
 
@@ -84,9 +84,7 @@ static struct cpuid_regs leaf_7(const struct vcpu *v, uint32_t subleaf)
 		return (struct cpuid_regs){0};
 	r.eax = 0;
 	r.ebx &= ALLOW_7_EBX;
-	r.ecx &= ALLOW_7_ECX & ~CPUID_7_ECX_OSPKE;
-	if (v->vmcb->save.cr4 & CR4_PKE)
-		r.ecx |= CPUID_7_ECX_OSPKE;
+	r.ecx &= ALLOW_7_ECX;
 	r.edx &= ALLOW_7_EDX;
 	return r;
 }
@@ -155,7 +153,7 @@ struct cpuid_regs caps_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t suble
 	case CPUID_FEATURES:
 		return leaf_1(v);
 	case CPUID_STRUCTURED:
-		return leaf_7(v, subleaf);
+		return leaf_7(subleaf);
 	case CPUID_XSTATE:
 		return leaf_d(subleaf);
 	case CPUID_HYPERVISOR: /* "NestlingSVM " */
@@ -207,8 +205,6 @@ static uint64_t cr4_offered(void)
 		cr4 |= CR4_SMAP;
 	if (seven.ecx & CPUID_7_ECX_UMIP)
 		cr4 |= CR4_UMIP;
-	if (seven.ecx & CPUID_7_ECX_PKU)
-		cr4 |= CR4_PKE;
 	return cr4;
 }
 

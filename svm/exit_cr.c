@@ -48,7 +48,7 @@ enum resume exit_cr4_write(struct vcpu *v)
 		value = (uint32_t)value;
 	if (!cr4_is_legal(v, value))
 		return exit_gp(v);
-	if ((value ^ v->vmcb->save.cr4) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE))
+	if ((value ^ v->vmcb->save.cr4) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP))
 		flush_this_asid(v->vmcb);
 	vmcb_set_cr4(v->vmcb, value);
 	return RESUME_NEXT;

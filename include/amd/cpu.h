@@ -79,7 +79,6 @@
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)
 #define XCR0_AVX BIT(2)
-#define XCR0_PKRU BIT(9)
 
 /* VMCB segment attribute word: descriptor bits 55:52 in 11:8, 47:40 in 7:0. */
 #define SEG_TYPE 0x00Fu
