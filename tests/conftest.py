@@ -53,20 +53,27 @@ def unit_results(program):
 
 def run_results(run):
     log = os.path.join(LOGS, run.name + ".log")
-    found, verdict = [], Result("", "passed")
+    verdict = Result("", "passed")
     try:
         machine.perform(run, log)
     except machine.Failed as error:
         verdict = Result("", "failed", f"{error}\nconsole: {log}")
     except (machine.Broken, OSError) as error:
         verdict = Result("", "broken", str(error))
-    if run.scenarios and verdict.outcome != "broken":
-        with open(log, encoding="latin-1") as f:
-            found = results.of_kernel(run.name, f.read())
-        # A kernel's run is no test beside its scenarios, unless it ended badly.
-        if verdict.outcome == "passed":
-            return found
-    return found + [verdict]
+    if not run.scenarios or verdict.outcome == "broken":
+        return [verdict]
+    found = scenario_results(run, log)
+    # A kernel's run is no test beside its scenarios, unless it ended badly.
+    return found if verdict.outcome == "passed" else found + [verdict]
+
+
+def scenario_results(run, log):
+    with open(log, encoding="latin-1") as f:
+        found = results.of_kernel(run.name, f.read())
+    if run.control and any(r.outcome == "failed" for r in found):
+        bare = machine.run_bare(run, log.replace(".log", ".bare.log"))
+        results.blame_cpu(found, results.of_kernel(run.name, bare))
+    return found
 
 
 class Program(pytest.Item):

@@ -67,6 +67,21 @@ def qemu_command(run, iso):
     return command
 
 
+def run_bare(run, log_path):
+    """The console of the run's test kernel on the CPU itself, without Nestling."""
+    command = ["qemu-system-x86_64", "-nographic", "-no-reboot", "-net", "none",
+               "-cpu", run.cpu, "-smp", run.smp, "-m", run.memory, "-kernel", run.control]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=run.limit, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Broken(f"{run.control} does not end on the bare CPU") from error
+    text = done.stdout.decode("latin-1")
+    with open(log_path, "w", encoding="latin-1") as log:
+        log.write(text)
+    return text
+
+
 class Console:
     """QEMU under pexpect; every byte it prints goes to the log as well."""
 

@@ -35,6 +35,7 @@ class Run:
     guests: str = ""
     dialogue: tuple = ()
     scenarios: bool = False
+    control: str = ""
     end: str = "off"
     limit: int = 120
 
