@@ -29,10 +29,7 @@ static void flip(void *unused UNUSED)
 static bool race_start(struct vm *v, uint32_t *word, uint32_t bad)
 {
 	race = (struct race){.v = v, .word = word, .good = *word, .bad = bad};
-	if (smp_run(flip, NULL))
-		return true;
-	skip("second vCPU does not start");
-	return false;
+	return smp_run(flip, NULL);
 }
 
 static void race_end(void)
@@ -141,10 +138,8 @@ static void both_run_l2(const struct scenario *s UNUSED)
 
 	other_vm = vm_new(l2_nothing);
 	race = (struct race){.v = v};
-	if (!smp_run(run_other, NULL)) {
-		skip("second vCPU does not start");
+	if (!smp_run(run_other, NULL))
 		return;
-	}
 	run_rounds(v, l2_nothing, EXIT_VMMCALL);
 	race_end();
 	expect_exit(other_vm->vmcb, EXIT_VMMCALL);
@@ -198,10 +193,8 @@ static void init_exit(const struct scenario *s UNUSED)
 	probe = (struct init_probe){.v = v};
 	v->regs.rbx = pa((const void *)&probe.ticks);
 	intercept_set(v, EXIT_INIT);
-	if (!smp_run(run_until_init, NULL) || !wait_ready(&probe.is_ready)) {
-		skip("second vCPU does not start");
+	if (!smp_run(run_until_init, NULL) || !expect("second vCPU runs", wait_ready(&probe.is_ready), 1))
 		return;
-	}
 	spin(SPIN_SETTLE);
 	ipi_send(lapic_id() ^ 1, ICR_INIT);
 	spin(SPIN_SETTLE);
@@ -225,10 +218,8 @@ static void run_with_gif_clear(void *unused UNUSED)
 static void init_held_by_gif(const struct scenario *s UNUSED)
 {
 	probe = (struct init_probe){0};
-	if (!smp_run(run_with_gif_clear, NULL) || !wait_ready(&probe.is_ready)) {
-		skip("second vCPU does not start");
+	if (!smp_run(run_with_gif_clear, NULL) || !expect("second vCPU runs", wait_ready(&probe.is_ready), 1))
 		return;
-	}
 	ipi_send(lapic_id() ^ 1, ICR_INIT);
 	expect("stopped with GIF=0", is_stopped(&probe.ticks), 0);
 	probe.go = true;
@@ -243,10 +234,8 @@ static void init_unintercepted(const struct scenario *s UNUSED)
 
 	probe = (struct init_probe){.v = v};
 	v->regs.rbx = pa((const void *)&probe.ticks);
-	if (!smp_run(run_until_init, NULL) || !wait_ready(&probe.is_ready)) {
-		skip("second vCPU does not start");
+	if (!smp_run(run_until_init, NULL) || !expect("second vCPU runs", wait_ready(&probe.is_ready), 1))
 		return;
-	}
 	spin(SPIN_SETTLE);
 	ipi_send(lapic_id() ^ 1, ICR_INIT);
 	expect("stopped", is_stopped(&probe.ticks), 1);

@@ -59,9 +59,13 @@ bool smp_run(void (*fn)(void *), void *arg)
 {
 	static bool is_absent;	/* asked once, waited for once */
 
+	if (acpi_cpu_count() < 2) {
+		skip("one CPU");
+		return false;
+	}
 	if (!box.is_up && (is_absent || !ap_start())) {
 		is_absent = true;
-		return false;
+		return expect("second vCPU started", 0, 1);
 	}
 	box.arg = arg;
 	box.fn = fn;

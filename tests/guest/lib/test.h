@@ -95,11 +95,19 @@ void lapic_timer_once(uint8_t vector, uint32_t count);
 #define ICR_INIT_DEASSERT 0x8500u
 #define ICR_STARTUP 0x4600u
 
-/* Second vCPU (lib/smp.c): starts it on first use and gives it a function to run. */
+/* Second vCPU (lib/smp.c): starts it on first use and gives it a function to run. False, and the
+ * scenario is skipped, when the machine has one CPU; failed, when it lists two and one is dead. */
 bool smp_run(void (*fn)(void *), void *arg);
 void smp_wait(void);
 /* After an INIT has stopped it: the next smp_run() starts it anew. */
 void smp_forget(void);
+
+/* ACPI tables (lib/acpi.c); 0 when not found. */
+uint64_t acpi_rsdp(void);
+uint64_t acpi_table(const char *signature);
+uint32_t acpi_read32(uint64_t at);
+uint8_t acpi_sum(uint64_t at, uint32_t bytes);
+unsigned acpi_cpu_count(void);
 
 /* Short ends of a wait for something asynchronous. */
 #define SPIN_SHORT 2000u
