@@ -5,7 +5,7 @@
  * Next: drivers/vga.c, drivers/fb.c. */
 #include "drivers/screen.h"
 
-enum { CELLS_MAX = 64 * 1024, TAB = 8, ESC = 0x1B };
+enum { CELLS_MAX = 64 * 1024, TAB = 8, ESC = 0x1B, SCROLL_PARTS = 4 };
 
 static char cells[CELLS_MAX];
 static uint32_t columns, rows; /* [I] 0: no screen */
@@ -23,17 +23,25 @@ static void set_cell(uint32_t row, uint32_t column, char c)
 	draw_cell(row, column, c);
 }
 
-static void new_line(void)
+/* A quarter of the screen at a time: every character moved has to be drawn anew. */
+static void scroll(void)
 {
-	at_column = 0;
-	if (at_row + 1 < rows) {
-		at_row++;
-		return;
-	}
+	uint32_t by = rows / SCROLL_PARTS + 1;
+
 	for (uint32_t row = 0; row < rows; row++)
 		for (uint32_t column = 0; column < columns; column++)
 			set_cell(row, column,
-				 row + 1 < rows ? cells[(row + 1) * columns + column] : ' ');
+				 row + by < rows ? cells[(row + by) * columns + column] : ' ');
+	at_row -= by - 1;
+}
+
+static void new_line(void)
+{
+	at_column = 0;
+	if (at_row + 1 < rows)
+		at_row++;
+	else
+		scroll();
 }
 
 static void put_printable(char c)

@@ -42,14 +42,18 @@ trap 'rm -rf "$tree" "$tree.log"' EXIT
 mkdir -p "$tree/boot/grub" "$tree/boot/modules"
 cp "$kernel" "$tree/boot/nestling.elf"
 
-# GRUB's messages go to the serial port as well, until the kernel takes it over.
+# GRUB's messages go to the serial port as well. On UEFI Nestling draws on the framebuffer; on BIOS
+# text mode is faster, and must be asked for after multiboot2, which sets a mode by itself.
 {
     echo "set timeout=0"
     echo "serial --unit=0 --speed=115200"
     echo "terminal_output serial console"
-    echo "insmod all_video"
-    echo "set gfxpayload=keep"
     echo "multiboot2 /boot/nestling.elf $options"
+    echo 'if [ "$grub_platform" = efi ]; then'
+    echo "    insmod all_video"
+    echo "else"
+    echo "    set gfxpayload=text"
+    echo "fi"
 } >"$tree/boot/grub/grub.cfg"
 
 number=0
@@ -64,7 +68,7 @@ done
 echo "boot" >>"$tree/boot/grub/grub.cfg"
 
 # Only what grub.cfg needs: a complete GRUB would be most of the ISO.
-modules="multiboot2 normal serial terminal iso9660 fat all_video echo boot part_msdos part_gpt
+modules="multiboot2 normal serial terminal iso9660 fat all_video test echo boot part_msdos part_gpt
     part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_plan part_sun part_sunpc"
 mkdir -p "$(dirname "$out")"
 log=$tree.log # beside the tree: what is packed must not change meanwhile
