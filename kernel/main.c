@@ -99,6 +99,9 @@ static void read_boot_information(uint32_t magic, uint64_t tags)
 static void greet(void)
 {
 	klog_raw("Nestling %s", NESTLING_VERSION);
+	if (boot.fb.kind == BOOT_FB_RGB)
+		klog("boot: framebuffer %ux%u, %u bits per pixel, at %llx", boot.fb.width, boot.fb.height,
+		     boot.fb.bits_per_pixel, (unsigned long long)boot.fb.base.a);
 	klog("boot: loader \"%s\", options \"%s\", %u module(s)", boot.loader, boot.cmdline,
 	     boot.module_count);
 	for (uint32_t i = 0; i < boot.module_count; i++) {

@@ -112,7 +112,7 @@ static bool measure(const struct reference *ref)
 	uint64_t lapic_hz = (uint64_t)(first.lapic - last.lapic) * ref->hz / ticks;
 
 	lapic_timer_start(0);
-	tsc_khz = (last.tsc - first.tsc) * (ref->hz / 1000) / ticks;
+	tsc_khz = (last.tsc - first.tsc) * ref->hz / ticks / 1000;
 	if (!tsc_khz || !lapic_hz)
 		return false;
 	ns_per_tick = (NS_PER_MS << 32) / tsc_khz;
