@@ -42,11 +42,14 @@ static void accept_fixed(struct machine *m, unsigned vcpu, uint8_t vector, bool 
 }
 
 /* An INIT makes an application processor wait for a start-up IPI, from the moment it arrives: the
- * sender's start-up IPI may be here before the target has looked. The boot processor restarts. */
+ * sender's start-up IPI may be here before the target has looked. One that waits already is not
+ * disturbed. The boot processor restarts. */
 static void accept_init(struct machine *m, unsigned vcpu)
 {
 	struct vlapic *l = &m->lapic[vcpu];
 
+	if (l->wait_sipi)
+		return;
 	l->wait_sipi = (l->base & APIC_BASE_BSP) == 0;
 	l->attention &= ~ATTENTION_SIPI;
 	vlapic_attention(m, vcpu, ATTENTION_INIT);

@@ -165,10 +165,8 @@ static void linux_start_sequence(void **state)
 	uint8_t vector = 0;
 
 	(void)state;
-	send(0, 1, 0xC500);
+	send(0, 1, 0xC500); /* it waits since power-on: nothing to tell it */
 	send(0, 1, 0x8500);
-	assert_int_equal(machine_signal_take(&h->m, 1, &vector), VCPU_SIGNAL_INIT);
-	machine_vcpu_reset(&h->m, 1);
 	assert_int_equal(machine_signal_take(&h->m, 1, &vector), VCPU_SIGNAL_NONE);
 	send(0, 1, 0x699);
 	send(0, 1, 0x69A);
@@ -193,6 +191,21 @@ static void sipi_right_behind_init_is_kept(void **state)
 	assert_true(machine_wants_attention(&h->m, 1));
 	assert_int_equal(machine_signal_take(&h->m, 1, &vector), VCPU_SIGNAL_SIPI);
 	assert_int_equal(vector, 0x88);
+}
+
+static void second_init_waits_for_a_new_sipi(void **state)
+{
+	uint8_t vector = 0;
+
+	(void)state;
+	send(0, 1, 0x699);
+	send(0, 1, 0xC500); /* before the first was taken */
+	assert_int_equal(machine_signal_take(&h->m, 1, &vector), VCPU_SIGNAL_INIT);
+	machine_vcpu_reset(&h->m, 1);
+	assert_int_equal(machine_signal_take(&h->m, 1, &vector), VCPU_SIGNAL_NONE);
+	send(0, 1, 0x677);
+	assert_int_equal(machine_signal_take(&h->m, 1, &vector), VCPU_SIGNAL_SIPI);
+	assert_int_equal(vector, 0x77);
 }
 
 static void boot_processor_does_not_wait_for_sipi(void **state)
@@ -241,6 +254,7 @@ int main(void)
 		TEST(nmi_is_latched_once),
 		TEST(linux_start_sequence),
 		TEST(sipi_right_behind_init_is_kept),
+		TEST(second_init_waits_for_a_new_sipi),
 		TEST(boot_processor_does_not_wait_for_sipi),
 		TEST(remote_read_answers_in_rrd),
 		TEST(every_icr_low_word_is_harmless),
