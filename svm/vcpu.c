@@ -283,7 +283,10 @@ static void vcpu_wait(struct vcpu *v)
 /* Between the exit and the next entry. False: the L1 has ended. */
 bool vcpu_ready(struct vcpu *v)
 {
-	if (v->attention || machine_wants_attention(&v->l1->machine, v->index))
+	bool look = v->attention || machine_wants_attention(&v->l1->machine, v->index);
+
+	/* A halted vCPU asks in vcpu_wait() alone: an event that is injected before that would not wake it. */
+	if (look && v->activity == VCPU_RUNNING)
 		inject_prepare(v);
 	if (unlikely(v->activity != VCPU_RUNNING))
 		vcpu_wait(v);
