@@ -1,37 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* t_npt.c - shows nested paging: EXITINFO1/2 of each kind of nested fault, on the final address and
- * on L2's own tables; accessed and dirty bits; page sizes; changes of the nested table that become
- * visible with a flush; device memory. APM vol. 2 15.25. */
+ * on L2's own tables; accessed and dirty bits; page sizes. What L1 changes in the tables:
+ * t_npt_change.c. APM vol. 2 15.25. */
 #include "vm.h"
 
 #define TARGET UINT64_C(0x10000000)	/* an L2-physical address with no memory of L1 behind it */
 #define FAR UINT64_C(0x8000000000)	/* 512 GiB: shares no nested table entry with anything else */
 #define LEVEL_TOP 4
-#define FAULT_OFFSET 0x128
-#define MARK UINT64_C(0x1122334455667788)
-#define LAPIC_VERSION (LAPIC_BASE + 0x30)
+#define OPCODE_RET 0xC3
 
 L2_INSN(l2_read, "", "mov rax, [rbx]", "");
 L2_INSN(l2_write, "mov eax, 0x55", "mov [rbx], rax", "");
 L2_INSN(l2_exec, "", "call rbx", "");
 L2_INSN(l2_rmw, "mov eax, 1", "lock xadd [rbx], rax", "");
 L2_CODE(l2_read_twice, "mov rax, [rbx]; vmmcall; mov rax, [rbx]");
-L2_CODE(l2_read32, "mov eax, [rbx]");
-
-static const uint8_t code_ret[] = {0xC3};
-
-/* An L2 with a table of its own that maps TARGET, so that only the nested one can fault. */
-static struct vm *vm_target(const uint8_t *code, uint64_t **entry, uint64_t **page)
-{
-	struct vm *v = vm_new(code);
-
-	*page = pages(1);
-	(*page)[FAULT_OFFSET / 8] = MARK;
-	*entry = table_entry(v->npt, TARGET, LEVEL_4K);
-	**entry = pa(*page) | PTE_RWU;
-	v->regs.rbx = TARGET + FAULT_OFFSET;
-	return v;
-}
 
 struct npf_row {
 	const uint8_t *code, *at;
@@ -54,15 +36,15 @@ static void final_fault(const struct scenario *s)
 {
 	const struct npf_row *r = s->row;
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(r->code, &entry, &page);
+	struct vm *v = vm_with_page(r->code, TARGET, &entry, &page);
 
 	*entry = (*entry & ~r->clear) | r->set;
 	vm_run(v);
 	if (!expect_exit(v->vmcb, EXIT_NPF))
 		return;
 	expect("EXITINFO1", v->vmcb->info1, r->info1);
-	expect("EXITINFO2", v->vmcb->info2, TARGET + FAULT_OFFSET);
-	expect("rip", v->vmcb->rip, r->at ? pa(r->at) : TARGET + FAULT_OFFSET);
+	expect("EXITINFO2", v->vmcb->info2, TARGET + PAGE_VALUE_OFFSET);
+	expect("rip", v->vmcb->rip, r->at ? pa(r->at) : TARGET + PAGE_VALUE_OFFSET);
 	expect("EXITINTINFO.V", v->vmcb->exitintinfo & EV_VALID, 0);
 	if (svm_has(SVM_NRIPS))
 		expect("nRIP", v->vmcb->nrip, 0);
@@ -73,10 +55,10 @@ static void fixed_and_resumed(const struct scenario *s)
 {
 	const struct npf_row *r = s->row;
 	uint64_t *entry, *page, whole;
-	struct vm *v = vm_target(r->code, &entry, &page);
+	struct vm *v = vm_with_page(r->code, TARGET, &entry, &page);
 
 	whole = *entry;
-	page[FAULT_OFFSET / 8] = code_ret[0];
+	page[PAGE_VALUE_OFFSET / 8] = OPCODE_RET;
 	*entry = (whole & ~r->clear) | r->set;
 	vm_run(v);
 	expect_exit(v->vmcb, EXIT_NPF);
@@ -189,10 +171,10 @@ static void guest_fault_first(const struct scenario *s UNUSED)
 static void accessed_dirty_read(const struct scenario *s UNUSED)
 {
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_read, &entry, &page);
+	struct vm *v = vm_with_page(l2_read, TARGET, &entry, &page);
 
 	vm_run_to_end(v);
-	expect("rax", v->vmcb->rax, MARK);
+	expect("rax", v->vmcb->rax, PAGE_VALUE);
 	expect("A and D of the leaf", *entry & (PTE_A | PTE_D), PTE_A);
 	expect("A of the table", *table_entry(v->npt, TARGET, LEVEL_2M) & PTE_A, PTE_A);
 	expect("A of the root entry", v->npt[0] & PTE_A, PTE_A);
@@ -201,10 +183,10 @@ static void accessed_dirty_read(const struct scenario *s UNUSED)
 static void accessed_dirty_write(const struct scenario *s UNUSED)
 {
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_write, &entry, &page);
+	struct vm *v = vm_with_page(l2_write, TARGET, &entry, &page);
 
 	vm_run_to_end(v);
-	expect("memory", page[FAULT_OFFSET / 8], 0x55);
+	expect("memory", page[PAGE_VALUE_OFFSET / 8], 0x55);
 	expect("A and D of the leaf", *entry & (PTE_A | PTE_D), PTE_A | PTE_D);
 }
 
@@ -212,7 +194,7 @@ static void accessed_dirty_write(const struct scenario *s UNUSED)
 static void dirty_after_read(const struct scenario *s UNUSED)
 {
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_read, &entry, &page);
+	struct vm *v = vm_with_page(l2_read, TARGET, &entry, &page);
 
 	vm_run_to_end(v);
 	expect("D after read", *entry & PTE_D, 0);
@@ -240,18 +222,18 @@ static void sizes(const struct scenario *s UNUSED)
 	struct vm *v = vm_new(l2_read_twice);
 	uint64_t *root = table_identity(PTE_RWU);
 
-	page[0] = MARK;
+	page[0] = PAGE_VALUE;
 	*table_entry(root, big, LEVEL_2M) = (pa(page) & ~(SIZE_2M - 1)) | PTE_RWU | PTE_PS;
 	*table_entry(v->npt, pa(page), LEVEL_2M) = (pa(page) & ~(SIZE_2M - 1)) | PTE_RWU | PTE_PS;
 	v->vmcb->cr3 = pa(root);
 	v->regs.rbx = big + (pa(page) & (SIZE_2M - 1));
 	vm_run_to_end(v);
-	expect("2 MiB on 2 MiB", v->vmcb->rax, MARK);
+	expect("2 MiB on 2 MiB", v->vmcb->rax, PAGE_VALUE);
 	*table_entry(v->npt, pa(page), LEVEL_4K) = pa(page) | PTE_RWU;
 	v->vmcb->rip += 3;
 	v->vmcb->tlb_control = TLB_FLUSH_ALL;
 	vm_run_to_end(v);
-	expect("2 MiB on 4 KiB", v->vmcb->rax, MARK);
+	expect("2 MiB on 4 KiB", v->vmcb->rax, PAGE_VALUE);
 }
 
 static void one_gib(const struct scenario *s UNUSED)
@@ -264,20 +246,20 @@ static void one_gib(const struct scenario *s UNUSED)
 		skip("1 GiB pages not offered by the CPU");
 		return;
 	}
-	page[0] = MARK;
+	page[0] = PAGE_VALUE;
 	*table_entry(root, far, LEVEL_1G) = far | PTE_RWU | PTE_PS;
 	*table_entry(v->npt, far, LEVEL_1G) = 0 | PTE_RWU | PTE_PS;
 	v->vmcb->cr3 = pa(root);
 	v->regs.rbx = far + pa(page);
 	vm_run_to_end(v);
-	expect("1 GiB on 1 GiB", v->vmcb->rax, MARK);
+	expect("1 GiB on 1 GiB", v->vmcb->rax, PAGE_VALUE);
 }
 
 /* CR0.WP of L1 and of L2 do not make a read-only nested page writable. */
 static void wp_irrelevant(const struct scenario *s UNUSED)
 {
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_write, &entry, &page);
+	struct vm *v = vm_with_page(l2_write, TARGET, &entry, &page);
 
 	*entry &= ~PTE_W;
 	v->vmcb->cr0 &= ~CR0_WP;
@@ -291,7 +273,7 @@ static void wp_irrelevant(const struct scenario *s UNUSED)
 static void guest_nxe_irrelevant(const struct scenario *s UNUSED)
 {
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_exec, &entry, &page);
+	struct vm *v = vm_with_page(l2_exec, TARGET, &entry, &page);
 
 	*entry |= PTE_NX;
 	v->vmcb->efer &= ~EFER_NXE;
@@ -300,150 +282,11 @@ static void guest_nxe_irrelevant(const struct scenario *s UNUSED)
 	expect("EXITINFO1", v->vmcb->info1, NPF_FINAL | PF_U | PF_P | PF_ID);
 }
 
-/* --- changes --- */
-
-static void remap(uint8_t tlb_control, uint32_t asid)
-{
-	uint64_t *entry, *page, *other = pages(1);
-	struct vm *v = vm_target(l2_read_twice, &entry, &page);
-
-	other[FAULT_OFFSET / 8] = ~MARK;
-	vm_run_to_end(v);
-	expect("first page", v->vmcb->rax, MARK);
-	*entry = pa(other) | PTE_RWU;
-	v->vmcb->rip += 3;
-	v->vmcb->tlb_control = tlb_control;
-	v->vmcb->asid = asid;
-	vm_run_to_end(v);
-	expect("second page", v->vmcb->rax, ~MARK);
-}
-
-static void remap_flush_all(const struct scenario *s UNUSED)
-{
-	remap(TLB_FLUSH_ALL, 1);
-}
-
-static void remap_flush_asid(const struct scenario *s UNUSED)
-{
-	remap(TLB_FLUSH_ASID, 1);
-}
-
-static void remap_new_asid(const struct scenario *s UNUSED)
-{
-	remap(0, 3);
-}
-
-static void rights_removed(const struct scenario *s UNUSED)
-{
-	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_write, &entry, &page);
-
-	vm_run_to_end(v);
-	*entry &= ~PTE_W;
-	v->vmcb->rip = pa(l2_write);
-	v->vmcb->tlb_control = TLB_FLUSH_ALL;
-	vm_run(v);
-	expect_exit(v->vmcb, EXIT_NPF);
-	expect("EXITINFO1", v->vmcb->info1, NPF_FINAL | PF_U | PF_P | PF_W);
-}
-
-/* More rights need no flush: the fault walks again. */
-static void rights_added(const struct scenario *s UNUSED)
-{
-	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_read, &entry, &page);
-
-	*entry &= ~PTE_W;
-	vm_run_to_end(v);
-	*entry |= PTE_W;
-	v->vmcb->rip = pa(l2_write);
-	v->vmcb->tlb_control = 0;
-	vm_run_to_end(v);
-	expect("memory", page[FAULT_OFFSET / 8], 0x55);
-}
-
-/* Two nested tables by turns, each with an ASID of its own. */
-static void two_roots(const struct scenario *s UNUSED)
-{
-	uint64_t *e1, *e2, *p1, *p2;
-	struct vm *v = vm_target(l2_read, &e1, &p1), *w = vm_target(l2_read, &e2, &p2);
-
-	p2[FAULT_OFFSET / 8] = ~MARK;
-	w->vmcb->asid = 2;
-	v->vmcb->tlb_control = w->vmcb->tlb_control = 0;
-	for (unsigned i = 0; i < 4; i++) {
-		v->vmcb->rip = w->vmcb->rip = pa(l2_read);
-		vm_run_to_end(v);
-		vm_run_to_end(w);
-		expect("first", v->vmcb->rax, MARK);
-		expect("second", w->vmcb->rax, ~MARK);
-	}
-}
-
-/* One VMCB, another nCR3: the NP clean bit is clear, so the new root is used. */
-static void new_root_same_vmcb(const struct scenario *s UNUSED)
-{
-	uint64_t *e1, *e2, *p1, *p2;
-	struct vm *v = vm_target(l2_read, &e1, &p1), *w = vm_target(l2_read, &e2, &p2);
-
-	p2[FAULT_OFFSET / 8] = ~MARK;
-	vm_run_to_end(v);
-	v->vmcb->ncr3 = w->vmcb->ncr3;
-	v->vmcb->rip = pa(l2_read);
-	v->vmcb->tlb_control = TLB_FLUSH_ALL;
-	vm_run_to_end(v);
-	expect("rax", v->vmcb->rax, ~MARK);
-}
-
-/* INVLPGA names a guest-virtual address: a changed guest table entry becomes visible. */
-static void invlpga_guest_mapping(const struct scenario *s UNUSED)
-{
-	uint64_t *root = table_identity(PTE_RWU), *a = pages(1), *b = pages(1);
-	struct vm *v = vm_new(l2_read_twice);
-	uint64_t *leaf = table_entry(root, TARGET, LEVEL_4K);
-
-	a[0] = MARK;
-	b[0] = ~MARK;
-	*leaf = pa(a) | PTE_RWU;
-	v->vmcb->cr3 = pa(root);
-	v->regs.rbx = TARGET;
-	vm_run_to_end(v);
-	expect("first page", v->vmcb->rax, MARK);
-	*leaf = pa(b) | PTE_RWU;
-	invlpga(TARGET, 1);
-	v->vmcb->rip += 3;
-	v->vmcb->tlb_control = 0;
-	vm_run_to_end(v);
-	expect("second page", v->vmcb->rax, ~MARK);
-}
-
-/* L2 reaches L1's local APIC through an identity entry. */
-static void device_through(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_read32);
-
-	v->regs.rbx = LAPIC_VERSION;
-	vm_run_to_end(v);
-	expect("APIC version", v->vmcb->rax & UINT32_MAX, lapic_read(0x30));
-}
-
-static void device_readonly(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_write);
-
-	*table_entry(v->npt, LAPIC_BASE, LEVEL_4K) &= ~PTE_W;
-	v->regs.rbx = LAPIC_BASE + 0x80;
-	vm_run(v);
-	expect_exit(v->vmcb, EXIT_NPF);
-	expect("EXITINFO1", v->vmcb->info1, NPF_FINAL | PF_U | PF_P | PF_W);
-	expect("EXITINFO2", v->vmcb->info2, LAPIC_BASE + 0x80);
-}
-
 /* Access across two pages of which the second is absent: its start is reported. */
 static void straddling(const struct scenario *s UNUSED)
 {
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_read, &entry, &page);
+	struct vm *v = vm_with_page(l2_read, TARGET, &entry, &page);
 
 	entry[1] = 0;
 	v->regs.rbx = TARGET + PAGE_SIZE - 4;
@@ -457,7 +300,7 @@ static void straddling(const struct scenario *s UNUSED)
 static void instruction_bytes(const struct scenario *s UNUSED)
 {
 	uint64_t *entry, *page;
-	struct vm *v = vm_target(l2_read, &entry, &page);
+	struct vm *v = vm_with_page(l2_read, TARGET, &entry, &page);
 
 	*entry = 0;
 	vm_run(v);
@@ -465,7 +308,7 @@ static void instruction_bytes(const struct scenario *s UNUSED)
 	expect("count", v->vmcb->insn_count, 15);
 	for (unsigned i = 0; i < 15; i++)
 		expect("byte", v->vmcb->insn[i], l2_read_at[i]);
-	v = vm_target(l2_exec, &entry, &page);
+	v = vm_with_page(l2_exec, TARGET, &entry, &page);
 	*entry = 0;
 	vm_run(v);
 	expect("count for a fetch", v->vmcb->insn_count, 0);
@@ -494,15 +337,5 @@ SCENARIOS("t_npt") {
 	{"npt_one_gib", "15.25.7", one_gib, SVM_NP, 0},
 	{"npt_wp_irrelevant", "15.25.5", wp_irrelevant, SVM_NP, 0},
 	{"npt_guest_nxe_irrelevant", "15.25.5", guest_nxe_irrelevant, SVM_NP, 0},
-	{"npt_remap_flush_all", "15.16.1", remap_flush_all, SVM_NP, 0},
-	{"npt_remap_flush_asid", "15.16.1", remap_flush_asid, SVM_NP | SVM_FLUSH_ASID, 0},
-	{"npt_remap_new_asid", "15.16.1", remap_new_asid, SVM_NP, 0},
-	{"npt_rights_removed", "15.16.1", rights_removed, SVM_NP, 0},
-	{"npt_rights_added", "15.16.1", rights_added, SVM_NP, 0},
-	{"npt_two_roots", "15.16", two_roots, SVM_NP, 0},
-	{"npt_new_root_same_vmcb", "15.25.3", new_root_same_vmcb, SVM_NP, 0},
-	{"npt_invlpga_guest_mapping", "15.16.2", invlpga_guest_mapping, SVM_NP, 0},
-	{"npt_device_through", "15.25.2", device_through, SVM_NP, 0},
-	{"npt_device_readonly", "15.25.6", device_readonly, SVM_NP, 0},
 };
 SCENARIO_COUNT;

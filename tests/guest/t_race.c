@@ -5,7 +5,7 @@
  * vCPU that runs an L2. APM vol. 2 15.5.1, 15.13.4. */
 #include "vm.h"
 
-#define ROUNDS 20000u
+#define ROUNDS 2000u	/* of VMRUN; the option rounds=<n> gives more */
 #define SPIN_SETTLE 300000u
 
 L2_CODE(l2_vmrun_inside, "mov rax, rbx; vmrun; mov rcx, 1");
@@ -46,9 +46,9 @@ static bool is_refused(const struct vm *v)
 /* Runs the L2 over and over while the word flips; both outcomes must leave L1 as it was. */
 static void run_rounds(struct vm *v, const void *code, uint64_t wanted)
 {
-	uint64_t cr3 = cr3_read();
+	uint64_t cr3 = cr3_read(), rounds = option_number("rounds=", ROUNDS);
 
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (uint64_t i = 0; i < rounds; i++) {
 		v->vmcb->rip = pa(code);
 		v->vmcb->tlb_control = 0;
 		vm_run(v);
@@ -106,10 +106,11 @@ static void flip_npt_entry(const struct scenario *s UNUSED)
 {
 	struct vm *v = vm_new(l2_nothing);
 	uint64_t *e = table_entry(v->npt, pa(l2_nothing), LEVEL_4K), cr3 = cr3_read();
+	uint64_t rounds = option_number("rounds=", ROUNDS);
 
 	if (!race_start(v, (uint32_t *)e, 0))
 		return;
-	for (unsigned i = 0; i < ROUNDS / 4; i++) {
+	for (uint64_t i = 0; i < rounds; i++) {
 		v->vmcb->rip = pa(l2_nothing);
 		vm_run(v);
 		if (v->vmcb->exitcode != EXIT_NPF && !expect_exit(v->vmcb, EXIT_VMMCALL))

@@ -118,6 +118,18 @@ bool option_has(const char *word)
 	return option_find(word);
 }
 
+uint64_t option_number(const char *word, uint64_t otherwise)
+{
+	const char *digit = option_find(word);
+	uint64_t v = 0;
+
+	if (!digit)
+		return otherwise;
+	for (; *digit >= '0' && *digit <= '9'; digit++)
+		v = v * 10 + (uint64_t)(*digit - '0');
+	return v;
+}
+
 static bool is_wanted(const char *name)
 {
 	const char *want = option_find("only=");

@@ -35,6 +35,8 @@ bool expect_exit(const struct vmcb *vmcb, uint64_t want);
 void skip(const char *why);
 bool svm_has(uint32_t edx_bits);
 bool option_has(const char *word);
+/* The decimal number behind word ("rounds="), or the other value. */
+uint64_t option_number(const char *word, uint64_t otherwise);
 /* One feature bit: is it offered by CPUID leaf (sub-leaf 0), register 'a' to 'd'? */
 bool cpuid_has(uint32_t leaf, char reg, unsigned bit);
 

@@ -78,6 +78,18 @@ struct vm *vm_new(const void *code)
 	return v;
 }
 
+struct vm *vm_with_page(const void *code, uint64_t gpa, uint64_t **entry, uint64_t **page)
+{
+	struct vm *v = vm_new(code);
+
+	*page = pages(1);
+	(*page)[PAGE_VALUE_OFFSET / 8] = PAGE_VALUE;
+	*entry = table_entry(v->npt, gpa, LEVEL_4K);
+	**entry = pa(*page) | PTE_RWU;
+	v->regs.rbx = gpa + PAGE_VALUE_OFFSET;
+	return v;
+}
+
 void vm_run_raw(struct vm *v)
 {
 	vmrun_raw(pa(v->vmcb), &v->regs);

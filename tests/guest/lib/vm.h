@@ -41,6 +41,12 @@ struct vm *vm_new(const void *code);
 /* The same without nested paging. */
 struct vm *vm_new_flat(const void *code);
 
+/* With nested paging, and one page of L1 mapped at gpa by a nested 4 KiB entry; L2's RBX points into
+ * the page, where PAGE_VALUE is. */
+#define PAGE_VALUE UINT64_C(0x1122334455667788)
+#define PAGE_VALUE_OFFSET 0x128
+struct vm *vm_with_page(const void *code, uint64_t gpa, uint64_t **entry, uint64_t **page);
+
 /* CLGI, VMRUN, STGI. */
 void vm_run(struct vm *v);
 /* Only VMRUN: GIF stays as the #VMEXIT leaves it. */
