@@ -22,6 +22,7 @@ include tools/payload.mk
 include vdev/vdev.mk
 include tests/unit/unit.mk
 include tests/guest/build.mk
+include tests/bench/bench.mk
 include tests/tests.mk
 
 FOLDERS := boot kernel drivers svm nested vdev
