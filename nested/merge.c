@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/merge.c - vmcb02_build() writes every byte of VMCB02 from VMCB12's copy, VMCB01 and what L0 needs. It cannot
- * fail and touches nothing else. Bits come from L1 by whitelist only: what is not named here is zero.
+ * fail and touches nothing else. vmcb02_refresh() does the same for a VMCB02 that was built before: what neither of
+ * them names is zero, and stays zero since nobody else writes it, so only the named fields are written again. Bits come from L1 by whitelist only: what is not named here is zero.
  * Manual: APM2 15.5.1; svm-facts 3.7 and 6.5 for the reasons of each row. Next: vmrun.c commits. */
 #include <string.h>
 
@@ -31,12 +32,12 @@ static uint64_t build_v_intr(const struct vmcb_control *c12, uint8_t apic_tpr)
 	return V_INTR_MASKING | (tpr & V_INTR_TPR);
 }
 
-static void build_control(struct vmcb_control *c, const struct vmcb12 *snap, const struct vmcb *vmcb01,
+static void fill_control(struct vmcb_control *c, const struct vmcb12 *snap, const struct vmcb *vmcb01,
 			  const struct vmcb02_inputs *in, const struct vmcb02_tables *tables)
 {
 	const struct vmcb_control *c12 = &snap->control;
 
-	memset(c, 0, sizeof(*c));
+	c->clean = 0; /* the CPU reads everything anew */
 	build_intercepts(c, c12, in->intercepts);
 	c->iopm_base = in->iopm.a;
 	c->msrpm_base = hpa_of(in->msrpm02).a;
@@ -51,11 +52,10 @@ static void build_control(struct vmcb_control *c, const struct vmcb12 *snap, con
 	c->nrip = c12->nrip;
 }
 
-static void build_save(struct vmcb_save *s, const struct vmcb12 *snap, const struct vmcb *vmcb01)
+static void fill_save(struct vmcb_save *s, const struct vmcb12 *snap, const struct vmcb *vmcb01)
 {
 	const struct vmcb_save *s12 = &snap->save;
 
-	memset(s, 0, sizeof(*s));
 	s->es = s12->es;
 	s->cs = s12->cs;
 	s->ss = s12->ss;
@@ -77,11 +77,18 @@ static void build_save(struct vmcb_save *s, const struct vmcb12 *snap, const str
 	s->g_pat = snap->control.misc & MISC_NP ? s12->g_pat : vmcb01->save.g_pat;
 }
 
+void vmcb02_refresh(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
+		    const struct vmcb02_inputs *in, const struct vmcb02_tables *tables)
+{
+	fill_control(&vmcb02->control, snap, vmcb01, in, tables);
+	fill_save(&vmcb02->save, snap, vmcb01);
+}
+
 void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
 		  const struct vmcb02_inputs *in, const struct vmcb02_tables *tables)
 {
-	build_control(&vmcb02->control, snap, vmcb01, in, tables); /* clean bits 0: the CPU reads everything anew */
-	build_save(&vmcb02->save, snap, vmcb01);
+	memset(vmcb02, 0, sizeof(*vmcb02));
+	vmcb02_refresh(vmcb02, snap, vmcb01, in, tables);
 }
 
 static bool is_soft_event(uint64_t event)

@@ -21,6 +21,8 @@ struct vmcb02_tables {
 	uint32_t asid;
 	uint8_t tlb_control;
 };
+void vmcb02_refresh(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
+		    const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
 void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap,
 		  const struct vmcb *vmcb01, const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
 struct soft_event vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps);

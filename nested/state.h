@@ -43,6 +43,7 @@ struct nested {
 	bool svme;                /* L1's EFER.SVME                             svm/exit_msr.c */
 	bool gif;                 /* L1's GIF                                   insn.c, vmrun.c, both exits */
 	bool in_l2;               /* VMCB02 is the one to run                   vmrun.c, exit_full.c */
+	bool vmcb02_built;        /* what merge.c does not name is zero there    vmrun.c */
 	bool run_pending;         /* VMRUN accepted, L2 not entered yet         vmrun.c, svm/nested_glue.c */
 	uint64_t vm_cr;           /*                                            msr.c */
 	uint64_t hsave_pa;        /* validated, never given to the CPU          msr.c */

@@ -9,10 +9,6 @@
 
 #include "merge.h"
 
-/* The fields that hardware reads end here in either area; what follows belongs to features never offered. */
-#define CONTROL_BYTES offsetof(struct vmcb_control, insn_len)
-#define SAVE_BYTES offsetof(struct vmcb_save, reserved_298)
-
 #define V_INTR_BASIC                                                                               \
 	(V_INTR_TPR | V_INTR_IRQ | V_INTR_PRIO | V_INTR_IGN_TPR | V_INTR_MASKING | V_INTR_VECTOR)
 
@@ -27,33 +23,61 @@ static uint64_t v_intr_known(uint32_t features)
 	return known;
 }
 
-static void sanitise(struct vmcb_control *c, const struct nested_caps *caps)
+/* The control fields that VMRUN reads, as far as this L1 was offered them. */
+static void copy_control(struct vmcb_control *c, const struct vmcb_control *from, const struct nested_caps *caps)
 {
 	for (unsigned i = 0; i < ICPT_COUNT; i++)
-		c->intercept[i] &= caps->intercepts[i];
-	c->misc &= caps->features & SVM_FEAT_NP ? MISC_NP : 0;
-	c->misc2 &= caps->features & SVM_FEAT_VLS ? MISC2_VLS : 0;
-	c->v_intr &= v_intr_known(caps->features);
-	c->int_shadow &= INT_SHADOW_ACTIVE;
-	c->eventinj &= ~EVENT_RESERVED;
-	c->iopm_base &= ~PAGE_MASK;
-	c->msrpm_base &= ~PAGE_MASK;
-	c->tlb_control &= TLB_CONTROL_MASK;
+		c->intercept[i] = from->intercept[i] & caps->intercepts[i];
+	c->iopm_base = from->iopm_base & ~PAGE_MASK;
+	c->msrpm_base = from->msrpm_base & ~PAGE_MASK;
+	c->tsc_offset = from->tsc_offset;
+	c->asid = from->asid;
+	c->tlb_control = from->tlb_control & TLB_CONTROL_MASK;
+	c->v_intr = from->v_intr & v_intr_known(caps->features);
+	c->int_shadow = from->int_shadow & INT_SHADOW_ACTIVE;
+	c->misc = from->misc & (caps->features & SVM_FEAT_NP ? MISC_NP : 0);
+	c->eventinj = from->eventinj & ~EVENT_RESERVED;
+	c->ncr3 = from->ncr3;
+	c->misc2 = from->misc2 & (caps->features & SVM_FEAT_VLS ? MISC2_VLS : 0);
+	c->nrip = from->nrip;
 }
 
-/* Copies VMCB12 at `at`. False when L1 has no RAM there: the bus then reads all ones, and so does the copy. */
+/* The state that VMRUN loads (APM2 15.5.1). */
+static void copy_save(struct vmcb_save *s, const struct vmcb_save *from)
+{
+	s->es = from->es;
+	s->cs = from->cs;
+	s->ss = from->ss;
+	s->ds = from->ds;
+	s->gdtr = from->gdtr;
+	s->idtr = from->idtr;
+	s->cpl = from->cpl;
+	s->efer = from->efer;
+	s->cr4 = from->cr4;
+	s->cr3 = from->cr3;
+	s->cr0 = from->cr0;
+	s->dr7 = from->dr7;
+	s->dr6 = from->dr6;
+	s->rflags = from->rflags;
+	s->rip = from->rip;
+	s->rsp = from->rsp;
+	s->rax = from->rax;
+	s->cr2 = from->cr2;
+	s->g_pat = from->g_pat;
+}
+
+/* Copies VMCB12 at `at`. False when L1 has no RAM there: what the bus then reads, all ones, passes no check, so the
+ * copy is left as it was. */
 bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at)
 {
 	const struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
 
-	if (!vmcb12) {
-		memset(snap, 0xFF, sizeof(*snap));
+	if (!vmcb12)
 		return false;
-	}
-	memcpy(&snap->control, &vmcb12->control, CONTROL_BYTES);
-	memcpy(&snap->save, &vmcb12->save, SAVE_BYTES);
-	barrier(); /* from here on nothing may be read from L1 again */
-	sanitise(&snap->control, caps);
+	barrier(); /* between the two nothing is read twice, and after the second nothing at all */
+	copy_control(&snap->control, &vmcb12->control, caps);
+	copy_save(&snap->save, &vmcb12->save);
+	barrier();
 	return true;
 }
 

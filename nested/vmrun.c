@@ -127,7 +127,11 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	tables = choose_tables(n, vmcb01, in);
 	msrpm02_merge(port, l1pa(c->msrpm_base), (c->intercept[ICPT_MISC1] & ICPT1_MSR) != 0, in->msrpm01,
 		      in->msrpm02);
-	vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
+	if (likely(n->vmcb02_built))
+		vmcb02_refresh(vmcb02, &n->snap, vmcb01, in, &tables);
+	else
+		vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
+	n->vmcb02_built = true;
 	n->soft = vmcb02_soft_event(vmcb02, &n->snap, &n->caps);
 	n->v_intr12 = c->v_intr;
 	n->vmcb12_pa = vmcb12_pa;

@@ -8,6 +8,8 @@
 /* Before every entry: chooses what is injected, opens or closes the interrupt window, or takes an exit from L2 to L1.
  * True when something was delivered, which also wakes a halted vCPU. */
 bool inject_prepare(struct vcpu *v);
+/* Another level runs now, or GIF was set: what was held back may be due. */
+void inject_level_changed(struct vcpu *v);
 /* After every exit: what the exit interrupted must be delivered again. */
 void inject_collect(struct vcpu *v);
 

@@ -15,6 +15,7 @@
 #include "svm/enable.h"
 #include "svm/exit.h"
 #include "svm/gmem.h"
+#include "svm/inject.h"
 #include "svm/nested_info.h"
 
 /* In vmrun.asm. */
@@ -54,11 +55,12 @@ enum resume glue_vmrun(struct vcpu *v)
 	if (fault)
 		return raise_nested_fault(v, fault);
 	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */
-	v->attention = true;
-	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED)
+	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED) {
 		vcpu_use_vmcb(v, v->vmcb02);
-	else
+		inject_level_changed(v);
+	} else {
 		exit_trap_if_tf(v);
+	}
 	return RESUME_SAME;
 }
 
@@ -106,7 +108,7 @@ enum resume glue_set_gif(struct vcpu *v, bool gif)
 	if (fault)
 		return raise_nested_fault(v, fault);
 	nested_set_gif(&v->nested, gif);
-	v->attention = true;
+	inject_level_changed(v);
 	return RESUME_NEXT;
 }
 
@@ -139,11 +141,11 @@ static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 	exit->intinfo = v->reinject;
 	v->reinject = 0;
 	v->excp.valid = false;
-	v->attention = true;
 	if (!nested_exit_full(&v->nested, port_of(v), exit, v->vmcb01, v->vmcb02))
 		l1_end(v->l1, "vCPU %u: #VMEXIT with VMCB12 at %llx, where there is no memory", v->index,
 		       (unsigned long long)v->nested.vmcb12_pa.a);
 	vcpu_use_vmcb(v, v->vmcb01);
+	inject_level_changed(v);
 	exit_trap_if_tf(v); /* TF was set when L1 executed VMRUN: the trap comes now */
 }
 
