@@ -2,7 +2,7 @@
 /* t_intercept_insn.c - shows every instruction intercept of vectors 3 to 5: its exit code, RIP on
  * the instruction, nRIP behind it, EXITINFO1 where decode assists define it; that nothing exits
  * without its bit; and that bits of unoffered instructions change nothing. APM vol. 2 15.9, table
- * 15-7, 15.33. CR and DR: t_intercept_reg.c. I/O, MSR: t_ioio.c, t_msr.c. SVM's own: t_insn.c. */
+ * 15-7, 15.8. CR and DR: t_intercept_reg.c. I/O, MSR: t_ioio.c, t_msr.c. SVM's own: t_insn.c. */
 #include "vm.h"
 
 #define L2_ADDRESS 0x1234000

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* t_intercept_reg.c - shows the intercepts of vectors 0 and 1: each control and debug register, read
  * and written, the register number that decode assists give, and the selective CR0 write with
- * MOV, LMSW and CLTS. APM vol. 2 15.8, 15.9, 15.33.1. */
+ * MOV, LMSW and CLTS. APM vol. 2 15.8, 15.9. */
 #include "vm.h"
 
 #define MOV_INFO BIT(63)	/* EXITINFO1 of a CR access by MOV; [3:0] is the register */
@@ -225,8 +225,8 @@ SCENARIOS("t_intercept_reg") {
 	PASSES(sel_ts_mp), PASSES(sel_same), PASSES(sel_clts),
 	{"sel_plain_wins_mov", "15.9", plain_wins, NEED_SVM, &row_sel_am},
 	{"sel_plain_wins_lmsw", "15.9", plain_wins, NEED_SVM, &row_sel_lmsw_ts},
-	{"exit_cr0_write_not_done", "15.8", write_not_done, NEED_SVM, &row_sel_am},
-	{"exit_lmsw_not_done", "15.8", write_not_done, NEED_SVM, &row_sel_lmsw_ts},
+	{"exit_cr0_write_not_done", "15.9", write_not_done, NEED_SVM, &row_sel_am},
+	{"exit_lmsw_not_done", "15.9", write_not_done, NEED_SVM, &row_sel_lmsw_ts},
 	{"exit_series", "15.9", series, NEED_SVM, 0},
 	{"cr0_gp_before_exit", "15.9", cr0_gp_before_exit, NEED_SVM, 0},
 	{"cr4_gp_before_exit", "15.9", cr4_gp_before_exit, NEED_SVM, 0},

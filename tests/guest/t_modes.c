@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* t_modes.c - shows L2s in every processor mode, with nested paging and without: long, compatibility,
  * PAE, 32-bit paging, unpaged, real, paged real, virtual 8086; switches between modes inside an L2;
- * injection in 16 and 32-bit modes; task switch intercept. APM vol. 2 15.5.1, 15.19, 15.25.9. */
+ * injection in 16 and 32-bit modes; task switch intercept. APM vol. 2 15.5.1, 15.19, 15.25.10. */
 #include "vm.h"
 #include "str.h"
 
