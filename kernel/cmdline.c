@@ -78,21 +78,25 @@ static bool parse_number(struct word w, uint32_t max, uint32_t *value)
 	return true;
 }
 
+/* Changes nothing unless the list is good: the error must find a console to be printed on. */
 static const char *parse_console(struct options *o, struct word list)
 {
 	struct word part;
+	bool serial = false, screen = false;
 
-	o->serial = false;
-	o->screen = false;
 	while (next_part(&list, ',', &part)) {
 		if (is_word(part, "serial"))
-			o->serial = true;
+			serial = true;
 		else if (is_word(part, "vga"))
-			o->screen = true;
+			screen = true;
 		else
 			return "console= takes serial, vga, or both with a comma";
 	}
-	return o->serial || o->screen ? NULL : "console= names no console";
+	if (!serial && !screen)
+		return "console= names no console";
+	o->serial = serial;
+	o->screen = screen;
+	return NULL;
 }
 
 static const char *parse_com1(struct options *o, struct word value)

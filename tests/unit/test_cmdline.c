@@ -51,6 +51,7 @@ static void console(void **state)
 	refuse("console=,", "console=,");
 	refuse("stay console=tty0", "console=tty0");
 	refuse("console=serial,tv", "console=serial,tv");
+	assert_true(options.serial && options.screen);
 }
 
 static void com1(void **state)
