@@ -26,6 +26,13 @@ static void carry_shared(const struct nested *n, struct vmcb *vmcb01, const stru
 		vmcb_set_g_pat(vmcb01, l2->g_pat);
 }
 
+/* Still there: VMCB02 has not run since the flush was asked for, and it may be rebuilt for another L2 before it does. */
+static void keep_flush(struct nested *n, const struct vmcb_control *c02)
+{
+	if (unlikely(c02->tlb_control != TLB_CONTROL_NONE))
+		tlb02_flush_asid12(&n->tlb02, n->snap.control.asid);
+}
+
 bool nested_exit_full(struct nested *n, struct port *port, const struct nested_exit *exit, struct vmcb *vmcb01,
 		      struct vmcb *vmcb02)
 {
@@ -35,6 +42,7 @@ bool nested_exit_full(struct nested *n, struct port *port, const struct nested_e
 	undo_soft_event(n, exit, &vmcb02->save);
 	written = vmcb12_write_exit(port, n->vmcb12_pa, n, exit, vmcb02);
 	carry_shared(n, vmcb01, &vmcb02->save);
+	keep_flush(n, &vmcb02->control);
 	n->in_l2 = false;
 	n->run_pending = false;
 	n->gif = false; /* L1 sets it by STGI when it is ready for events */
