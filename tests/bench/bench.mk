@@ -14,3 +14,7 @@ $(BENCH_OUT)/bench_ops.elf: $(BENCH_OUT)/bench_ops.o $(GUEST_LIB) $(GUEST_DIR)/l
 	objcopy -O elf32-i386 --strip-debug $@64 $@
 
 -include $(BENCH_OUT)/bench_ops.d
+
+$(BENCH_OUT)/exitcost.so: tools/exitcost_plugin.c | $(DEPS_STAMP)
+	mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -shared -fPIC -fvisibility=hidden -o $@ $<
