@@ -87,7 +87,7 @@ static void exits(const struct scenario *s)
 	}
 	v = vm_for(r);
 	intercept_set(v, r->exitcode);
-	vm_run(v);
+	vm_run_watched(v);
 	expect_insn_exit(v, r->exitcode, r->at, r->next);
 	if (r->info1)
 		expect_decode(v, r->info1);
@@ -192,7 +192,7 @@ static void mwait_both(const struct scenario *s)
 	v = vm_for(r);
 	intercept_set(v, EXIT_MWAIT);
 	intercept_set(v, EXIT_MWAIT_ARMED);
-	vm_run(v);
+	vm_run_watched(v);
 	expect_insn_exit(v, r->exitcode, r->at, r->next);
 }
 

@@ -11,6 +11,8 @@
 #define MSRPM_PAGES 2
 #define MSRPM_RANGE_BYTES 0x800u
 #define ASID_FIRST 1
+#define WATCHDOG_VECTOR 0x4F
+#define WATCHDOG_COUNT 200000000u	/* of a bus clock around 1 GHz */
 
 extern const uint8_t l2_stubs[];
 uint64_t l2_idt[512] ALIGNED(4096);	/* a page of its own, which tests hide */
@@ -99,6 +101,19 @@ void vm_run(struct vm *v)
 {
 	clgi();
 	vm_run_raw(v);
+	stgi();
+}
+
+void vm_run_watched(struct vm *v)
+{
+	intercept_set(v, EXIT_INTR);
+	v->vmcb->vintr |= V_INTR_MASKING;
+	clgi();
+	sti();
+	lapic_timer_once(WATCHDOG_VECTOR, WATCHDOG_COUNT);
+	vm_run_raw(v);
+	cli();
+	lapic_timer_once(WATCHDOG_VECTOR, 0);
 	stgi();
 }
 

@@ -49,6 +49,9 @@ struct vm *vm_with_page(const void *code, uint64_t gpa, uint64_t **entry, uint64
 
 /* CLGI, VMRUN, STGI. */
 void vm_run(struct vm *v);
+/* The same for an L2 that may halt for ever on a CPU that ignores an intercept: the APIC timer ends
+ * it with an INTR exit. */
+void vm_run_watched(struct vm *v);
 /* Only VMRUN: GIF stays as the #VMEXIT leaves it. */
 void vmrun_raw(uint64_t vmcb_pa, struct gprs *g);
 void vm_run_raw(struct vm *v);
