@@ -173,7 +173,7 @@ static const char *missing(uint64_t needs)
 static void drain_interrupts(void)
 {
 	sti();
-	spin(4);
+	spin(SPIN_SHORT);
 	cli();
 }
 
