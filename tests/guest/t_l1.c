@@ -400,7 +400,6 @@ SCENARIOS("t_l1") {
 	{"l1_msr_tsc", "13.2.4", msr_tsc, 0, 0},
 	{"l1_msr_apic_base", "16.3.1", msr_apic_base, 0, 0},
 	{"l1_exceptions", "8.2", exceptions, 0, 0},
-	{"l1_bad_control_registers", "3.1.1", bad_control_registers, 0, 0},
 	{"l1_debug_registers", "13.1.1", debug_registers, 0, 0},
 	{"l1_single_step", "13.1.4", single_step, 0, 0},
 	{"l1_lapic_self_ipi", "16.5", lapic_self_ipi, 0, 0},
@@ -416,6 +415,7 @@ SCENARIOS("t_l1") {
 	{"l1_pm_timer", "ACPI 4.8.3.3", pm_timer, 0, 0},
 	{"l1_tsc_monotonic", "13.2.4", tsc_monotonic, 0, 0},
 	{"l1_second_cpu", "16.5", second_cpu, NEED_TWO_CPUS, 0},
+	{"l1_bad_control_registers", "3.1.1", bad_control_registers, 0, 0},
 	{"l1_x2apic", "16.9", x2apic, 0, 0},
 };
 SCENARIO_COUNT;
