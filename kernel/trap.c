@@ -123,6 +123,8 @@ void trap_entry(struct trap_frame *f)
 		irq_dispatch((uint8_t)f->vector);
 	else if (f->vector == VEC_NMI)
 		handle_nmi();
+	else if (f->vector == VEC_DB)
+		f->rflags |= RFLAGS_RF; /* a guest's breakpoint that QEMU 7.2 leaves armed (docs/engines.md) */
 	else if (f->vector != VEC_GP || !apply_fixup(f))
 		report_and_halt(f);
 }

@@ -10,6 +10,7 @@
 #include "kernel/panic.h"
 #include "kernel/pmm.h"
 #include "svm/enable.h"
+#include "svm/quirk.h"
 
 #define ASID_COUNT_MIN 4 /* host, L1, and two for L2s */
 
@@ -57,6 +58,7 @@ void svm_check_cpu(void)
 	     cpu.features & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",
 	     cpu.features & SVM_FEAT_DECODE_ASSISTS ? " decodeassists" : "",
 	     cpu.features & SVM_FEAT_VGIF ? " vgif" : "", cpu.features & SVM_FEAT_VMCB_CLEAN ? " vmcbclean" : "");
+	quirk_detect();
 }
 
 void svm_enable_this_cpu(void)

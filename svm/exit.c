@@ -12,6 +12,8 @@
 #include "svm/exit.h"
 #include "svm/exit_names.h"
 #include "svm/inject.h"
+#include "svm/once.h"
+#include "svm/quirk.h"
 
 /* The usual encoding of the instructions that we step over, for CPUs that give no nRIP. */
 struct encoding {
@@ -102,6 +104,8 @@ enum resume exit_dispatch(struct vcpu *v)
 	case VMEXIT_VINTR: return exit_vintr(v);
 	case VMEXIT_HLT: return exit_hlt(v);
 	case VMEXIT_IRET: return exit_iret(v);
+	case VMEXIT_CR_WRITE(0):
+	case VMEXIT_CR0_SEL_WRITE: return exit_cr0_write(v);
 	case VMEXIT_CR_WRITE(4): return exit_cr4_write(v);
 	case VMEXIT_CR_READ(8): return exit_cr8(v, false);
 	case VMEXIT_CR_WRITE(8): return exit_cr8(v, true);
@@ -109,8 +113,12 @@ enum resume exit_dispatch(struct vcpu *v)
 	case VMEXIT_INVLPGA: return glue_invlpga(v);
 	case VMEXIT_INVD: return RESUME_NEXT; /* memory stays coherent: nothing to do */
 	case VMEXIT_WBINVD: return RESUME_NEXT;
-	case VMEXIT_EXCP(VEC_AC): return exit_excp(v, VEC_AC);
-	case VMEXIT_EXCP(VEC_MC): return exit_excp(v, VEC_MC);
+	case VMEXIT_RDTSC: return exit_rdtsc(v, false);
+	case VMEXIT_RDTSCP: return exit_rdtsc(v, true);
+	case VMEXIT_SWINT:
+	case VMEXIT_EXCP(VEC_BP):
+	case VMEXIT_EXCP(VEC_OF): return exit_soft_int(v);
+	case VMEXIT_ICEBP: return exit_icebp(v);
 	case VMEXIT_RDPMC: return exit_gp(v);
 	case VMEXIT_VMMCALL:
 	case VMEXIT_SKINIT:
@@ -122,7 +130,10 @@ enum resume exit_dispatch(struct vcpu *v)
 	case VMEXIT_MCOMMIT:
 	case VMEXIT_TLBSYNC: return exit_ud(v);
 	case VMEXIT_SHUTDOWN: return exit_shutdown(v);
-	default: return exit_unexpected(v);
+	default:
+		if (code >= VMEXIT_EXCP(0) && code < VMEXIT_INTR)
+			return exit_excp(v, (uint8_t)(code - VMEXIT_EXCP(0)));
+		return exit_unexpected(v);
 	}
 }
 
@@ -146,6 +157,14 @@ static void after_vmexit(struct vcpu *v)
 	v->exit_counts[vcpu_level(v) - 1][exit_counter(c->exitcode)]++;
 }
 
+/* An exit that is about nothing but a trick of L0's own, or that a fault of the guest comes before. */
+static bool is_no_exit(struct vcpu *v)
+{
+	if (unlikely(v->once.on) && once_end(v))
+		return true;
+	return unlikely(quirks) && quirk_after_exit(v) == RESUME_SAME;
+}
+
 bool svm_exit(struct vcpu *v)
 {
 	enum resume resume;
@@ -153,6 +172,8 @@ bool svm_exit(struct vcpu *v)
 	after_vmexit(v);
 	if (unlikely(v->vmcb->control.exitcode == VMEXIT_INVALID))
 		resume = exit_invalid_hw(v);
+	else if (is_no_exit(v))
+		resume = RESUME_SAME;
 	else if (v->nested.in_l2)
 		resume = glue_l2_exit(v);
 	else

@@ -24,9 +24,13 @@ enum resume exit_io(struct vcpu *v);
 enum resume exit_npf(struct vcpu *v);
 /* L1 or L2 touched an L1-physical address where there is no RAM; npf_info as in EXITINFO1 of #VMEXIT(NPF). */
 enum resume exit_device(struct vcpu *v, l1pa_t at, uint64_t npf_info);
+enum resume exit_cr0_write(struct vcpu *v);
 enum resume exit_cr4_write(struct vcpu *v);
 enum resume exit_cr8(struct vcpu *v, bool write);
 enum resume exit_excp(struct vcpu *v, uint8_t vector);
+enum resume exit_soft_int(struct vcpu *v);
+enum resume exit_icebp(struct vcpu *v);
+enum resume exit_rdtsc(struct vcpu *v, bool with_aux);
 enum resume exit_intr(struct vcpu *v);
 enum resume exit_vintr(struct vcpu *v);
 enum resume exit_iret(struct vcpu *v);
@@ -37,6 +41,11 @@ enum resume exit_xsetbv(struct vcpu *v);
 enum resume exit_shutdown(struct vcpu *v);
 enum resume exit_invalid_hw(struct vcpu *v);
 enum resume exit_unexpected(struct vcpu *v);
+
+/* MOV CRn: as many bits as the mode has; is the value one that CR0, CR4 can have? */
+uint64_t cr_width(const struct vcpu *v, uint64_t value);
+bool cr0_is_legal(const struct vcpu *v, uint64_t value);
+bool cr4_is_legal(const struct vcpu *v, uint64_t value);
 
 /* nested_glue.c */
 enum resume glue_l2_exit(struct vcpu *v);

@@ -2,7 +2,7 @@
 /* svm/exit_invalid_hw.c - the CPU says INVALID. Either it refused our own VMCB: a defect of ours, reported, and in L2 a
  * gap in our consistency checks, counted and passed on. Or, on QEMU 7.2, the guest ran and wrote reserved bits of CR3:
  * that emulator then leaves the guest with INVALID instead of raising #GP (docs/engines.md). The two are told apart by
- * RIP: a refused VMRUN saves the host's registers, so RIP is behind our VMRUN.
+ * RIP: a refused VMRUN saves the host's registers, so RIP is at or behind our VMRUN.
  * Manual: APM2 15.5.1. Next: nowhere, on purpose. */
 #include <amd/cpu.h>
 #include <amd/exitcode.h>
@@ -12,9 +12,13 @@
 
 extern const char svm_vmrun_return[];
 
+#define VMRUN_BYTES 3
+
 static bool guest_was_running(const struct vcpu *v)
 {
-	return v->vmcb->save.rip != (uint64_t)(uintptr_t)svm_vmrun_return;
+	uint64_t behind = (uint64_t)(uintptr_t)svm_vmrun_return;
+
+	return v->vmcb->save.rip != behind && v->vmcb->save.rip != behind - VMRUN_BYTES;
 }
 
 enum resume exit_invalid_hw(struct vcpu *v)

@@ -28,6 +28,17 @@ static uint64_t efer_read(const struct vcpu *v)
 	return v->nested.in_l2 || v->nested.svme ? efer : efer & ~EFER_SVME;
 }
 
+/* While it is 0, #GP exits, since an SVM instruction at CPL 3 is #UD then (exit_excp.c). */
+static void svme_write(struct vcpu *v, bool svme)
+{
+	uint32_t excp = v->vmcb01->control.intercept[ICPT_EXCP];
+
+	if (svme == v->nested.svme)
+		return;
+	v->nested.svme = svme;
+	vmcb_set_intercept(v->vmcb01, ICPT_EXCP, svme ? excp & ~BIT32(VEC_GP) : excp | BIT32(VEC_GP));
+}
+
 static bool efer_write(struct vcpu *v, uint64_t value)
 {
 	uint64_t old = v->vmcb->save.efer;
@@ -43,7 +54,7 @@ static bool efer_write(struct vcpu *v, uint64_t value)
 		return true;
 	}
 	if (!v->nested.in_l2)
-		v->nested.svme = (value & EFER_SVME) != 0;
+		svme_write(v, (value & EFER_SVME) != 0);
 	vmcb_set_efer(v->vmcb, (value & ~EFER_LMA) | (old & EFER_LMA) | EFER_SVME);
 	return true;
 }

@@ -2,12 +2,16 @@
 /* svm/exit_simple.c - exits that need a few lines each: interrupts of the host, windows, HLT, exceptions, the end.
  * Manual: APM2 15.9, 15.12, 15.13, 15.14.3 (Shutdown). */
 #include <amd/cpu.h>
+#include <amd/msr.h>
 #include <amd/vmcb_access.h>
 
+#include "kernel/cpu_insn.h"
 #include "kernel/irq.h"
 #include "svm/exit.h"
 #include "svm/exit_names.h"
 #include "svm/guest_console.h"
+#include "svm/inject.h"
+#include "svm/once.h"
 
 /* A physical interrupt or NMI ended the guest's run: the host takes it now. */
 enum resume exit_intr(struct vcpu *v)
@@ -25,12 +29,12 @@ enum resume exit_vintr(struct vcpu *v)
 	return RESUME_SAME;
 }
 
-/* Out of the handler of the NMI that we injected. The exit comes before IRET executes: a further NMI is taken on the
- * frame of the first one, one instruction early. */
+/* Out of the handler of the NMI that we injected. The exit comes before IRET executes, and a further NMI must not be
+ * taken on the frame of the first one: IRET is stepped. */
 enum resume exit_iret(struct vcpu *v)
 {
-	if (!v->nested.in_l2 || !nested_end_vnmi(&v->nested))
-		v->nmi_blocked = false;
+	if (!once_step(v, true))
+		inject_nmi_over(v);
 	v->attention = true;
 	return RESUME_SAME;
 }
@@ -41,15 +45,16 @@ enum resume exit_hlt(struct vcpu *v)
 	return RESUME_NEXT;
 }
 
-/* #AC is intercepted because a fault while it is delivered would repeat for ever inside the CPU; #MC is the host's,
- * too, and the guest's part of it is not known. Both go where they would have gone. */
-enum resume exit_excp(struct vcpu *v, uint8_t vector)
+/* L1 does not ask for this one of the two (quirk.c). */
+enum resume exit_rdtsc(struct vcpu *v, bool with_aux)
 {
-	if (vector == VEC_AC)
-		vcpu_raise_error(v, VEC_AC, (uint32_t)v->vmcb->control.exitinfo1);
-	else
-		vcpu_raise(v, vector);
-	return RESUME_SAME;
+	uint64_t tsc = rdtsc() + v->vmcb->control.tsc_offset;
+
+	v->vmcb->save.rax = (uint32_t)tsc;
+	v->regs[GPR_RDX] = tsc >> 32;
+	if (with_aux)
+		v->regs[GPR_RCX] = (uint32_t)rdmsr(MSR_TSC_AUX);
+	return RESUME_NEXT;
 }
 
 enum resume exit_gp(struct vcpu *v)

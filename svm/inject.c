@@ -11,10 +11,12 @@
 #include "kernel/smp.h"
 #include "svm/exit.h"
 #include "svm/inject.h"
+#include "svm/quirk.h"
 
 static void set_event(struct vcpu *v, uint64_t event)
 {
-	v->vmcb->control.eventinj = event | EVENT_V;
+	event |= EVENT_V;
+	v->vmcb->control.eventinj = unlikely(quirks) ? quirk_event(v, event) : event;
 }
 
 static uint64_t event_word(unsigned type, uint8_t vector)
@@ -85,6 +87,14 @@ static bool excp_to_l1(struct vcpu *v, const struct pending_excp *e)
 	return true;
 }
 
+static void shut_down(struct vcpu *v)
+{
+	if (v->nested.in_l2 && nested_intercepts(&v->nested, VMEXIT_SHUTDOWN))
+		glue_exit_to_l1(v, VMEXIT_SHUTDOWN, 0, 0);
+	else
+		exit_shutdown(v);
+}
+
 static void deliver_excp(struct vcpu *v)
 {
 	struct pending_excp e = v->excp;
@@ -97,7 +107,7 @@ static void deliver_excp(struct vcpu *v)
 
 		v->reinject = 0;
 		if (!merged) {
-			exit_shutdown(v);
+			shut_down(v);
 			return;
 		}
 		if (merged == VEC_DF)
@@ -114,9 +124,9 @@ static void deliver_excp(struct vcpu *v)
 
 void inject_collect(struct vcpu *v)
 {
-	uint64_t info = v->vmcb->control.exitintinfo;
-
-	v->reinject = info & ~EVENT_RESERVED;
+	if (v->event_given)
+		quirk_restore_intinfo(v);
+	v->reinject = v->vmcb->control.exitintinfo & ~EVENT_RESERVED;
 	v->attention = true;
 }
 
@@ -158,12 +168,18 @@ static void window_set(struct vcpu *v, bool open)
 static void iret_watch(struct vcpu *v)
 {
 	uint32_t icpt = v->vmcb->control.intercept[ICPT_MISC1];
-	bool watch = v->nmi_blocked;
+	bool watch = v->nmi_blocked && !v->once.iret;
 
 	if (v->nested.in_l2)
-		watch = watch || nested_wants_iret(&v->nested);
+		watch = watch || (nested_wants_iret(&v->nested) && !v->once.iret);
 	if (((icpt & ICPT1_IRET) != 0) != watch)
 		vmcb_set_intercept(v->vmcb, ICPT_MISC1, icpt ^ ICPT1_IRET);
+}
+
+void inject_nmi_over(struct vcpu *v)
+{
+	if (!v->nested.in_l2 || !nested_end_vnmi(&v->nested))
+		v->nmi_blocked = false;
 }
 
 static void inject_nmi(struct vcpu *v)
@@ -239,9 +255,12 @@ static bool act(struct vcpu *v, enum event_action action)
 	case EVENT_NOTHING:
 		return false;
 	case EVENT_WINDOW:
-		window_set(v, true);
+		if (!quirk_pass_shadow(v))
+			window_set(v, true);
 		return false;
 	case EVENT_SOON:
+		if (quirk_pass_shadow(v))
+			return false;
 		smp_kick(v->cpu); /* pending at VMRUN: exits right behind the injected event (APM2 15.20) */
 		v->attention = true;
 		return false;
@@ -296,6 +315,10 @@ bool inject_prepare(struct vcpu *v)
 	struct event_view view;
 
 	v->attention = false;
+	if (unlikely(v->once.stepping)) {
+		iret_watch(v);
+		return false;
+	}
 	if (v->excp.valid) {
 		deliver_excp(v);
 		delivered = true;

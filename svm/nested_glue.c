@@ -17,6 +17,8 @@
 #include "svm/gmem.h"
 #include "svm/inject.h"
 #include "svm/nested_info.h"
+#include "svm/once.h"
+#include "svm/quirk.h"
 
 /* In vmrun.asm. */
 void svm_vmload(hpa_t vmcb);
@@ -57,6 +59,8 @@ enum resume glue_vmrun(struct vcpu *v)
 	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */
 	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED) {
 		vcpu_use_vmcb(v, v->vmcb02);
+		if (unlikely(quirks))
+			quirk_widen02(v);
 		inject_level_changed(v);
 	} else {
 		exit_trap_if_tf(v);
@@ -138,6 +142,9 @@ enum resume glue_invlpga(struct vcpu *v)
 
 static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 {
+	if (unlikely(v->once.on))
+		once_end(v);
+	v->shadow_held = false;
 	exit->intinfo = v->reinject;
 	v->reinject = 0;
 	v->excp.valid = false;

@@ -18,6 +18,7 @@
 #include "svm/exit.h"
 #include "svm/inject.h"
 #include "svm/load.h"
+#include "svm/quirk.h"
 #include "svm/vcpu.h"
 
 #define ASID_L1 1u
@@ -141,6 +142,8 @@ static void reset_control(struct vcpu *v)
 
 	memset(c, 0, sizeof(*c));
 	memcpy(c->intercept, l0_intercepts, sizeof(l0_intercepts));
+	c->intercept[ICPT_EXCP] |= BIT32(VEC_DB) | BIT32(VEC_GP); /* virtual GIF; virtual SVME, which is 0 now */
+	quirk_widen01(v->vmcb01);
 	c->iopm_base = hpa_of(v->l1->iopm).a;
 	c->msrpm_base = hpa_of(v->l1->msrpm).a;
 	c->asid = ASID_L1;
@@ -174,6 +177,8 @@ void vcpu_init(struct vcpu *v)
 	v->regs[GPR_RDX] = cpuid(CPUID_FEATURES, 0).eax;
 	v->excp.valid = false;
 	v->reinject = 0;
+	v->once.on = v->once.stepping = v->shadow_held = false;
+	v->event_given = 0;
 	v->init_pending = v->nmi_pending = v->nmi_blocked = false;
 	v->attention = true;
 	v->live_msrs_stale = true;

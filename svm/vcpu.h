@@ -10,6 +10,7 @@
 #include "svm/code_page.h"
 #include "svm/l1.h"
 #include "svm/msr_store.h"
+#include "svm/once.h"
 
 /* Order of the register numbers in instructions. RAX and RSP live in the VMCB; their slots here are unused by
  * the world switch, so use vcpu_gpr()/vcpu_set_gpr(). */
@@ -54,6 +55,10 @@ struct vcpu {
 	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
 	bool init_pending, nmi_pending;
 	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
+	struct once once;             /* what the next exit takes back */
+	bool shadow_held;             /* QUIRK_NO_SHADOW: the instruction at shadow_rip has not run yet */
+	uint64_t shadow_rip;
+	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
 	bool insn_len_known;
 	uint8_t insn_len;             /* of the instruction that exited, when insn_len_known */
 	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */

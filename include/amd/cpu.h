@@ -71,6 +71,8 @@
 #define RFLAGS_VIP BIT(20)
 #define RFLAGS_ID BIT(21)
 
+#define DR6_BREAKPOINTS BITS(3, 0)
+#define DR6_BD BIT(13)
 #define DR6_BS BIT(14)
 #define DR6_FIXED UINT64_C(0xFFFF0FF0)
 #define DR7_FIXED BIT(10)

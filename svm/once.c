@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/once.c - entries that differ from the others, and the way back. Writes the VMCB in use.
+ * A step uses TF, as a debugger does. All exceptions exit meanwhile, so that no handler of the guest sees the flag;
+ * what stores RFLAGS without a fault is not stepped. Manual: APM2 13.1.4 (Single Stepping). Next: quirk.c, inject.c. */
+#include "svm/once.h"
+
+#include <amd/cpu.h>
+#include <amd/exitcode.h>
+#include <amd/vmcb_access.h>
+#include <Zydis/Zydis.h>
+
+#include "svm/decode.h"
+#include "svm/inject.h"
+
+#define ALL_EXCEPTIONS (~(BIT32(VEC_NMI) | BIT32(9))) /* the two bits that are no exceptions are left alone */
+
+static struct once *begin(struct vcpu *v)
+{
+	struct once *o = &v->once;
+
+	if (!o->on)
+		*o = (struct once){.on = true, .excp = v->vmcb->control.intercept[ICPT_EXCP]};
+	return o;
+}
+
+void once_intercept(struct vcpu *v, uint32_t exceptions)
+{
+	struct once *o = begin(v);
+
+	vmcb_set_intercept(v->vmcb, ICPT_EXCP, v->vmcb->control.intercept[ICPT_EXCP] | o->excp | exceptions);
+}
+
+static unsigned gate_bytes(const struct vmcb_save *s)
+{
+	return s->efer & EFER_LMA ? 16 : 8;
+}
+
+void once_shift_idt(struct vcpu *v, unsigned from, unsigned to)
+{
+	struct once *o = begin(v);
+	struct vmcb_seg idtr = v->vmcb->save.idtr;
+	int64_t shift = ((int64_t)to - (int64_t)from) * (int64_t)gate_bytes(&v->vmcb->save);
+
+	o->idt_shifted = true;
+	o->idtr = idtr;
+	idtr.base += (uint64_t)shift;
+	idtr.limit = (uint32_t)((int64_t)idtr.limit - shift);
+	vmcb_set_idtr(v->vmcb, idtr);
+}
+
+static bool loads_rflags(uint16_t mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_POPF:
+	case ZYDIS_MNEMONIC_POPFD:
+	case ZYDIS_MNEMONIC_POPFQ:
+	case ZYDIS_MNEMONIC_IRET:
+	case ZYDIS_MNEMONIC_IRETD:
+	case ZYDIS_MNEMONIC_IRETQ:
+	case ZYDIS_MNEMONIC_SYSRET:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool stores_rflags(uint16_t mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_PUSHF:
+	case ZYDIS_MNEMONIC_PUSHFD:
+	case ZYDIS_MNEMONIC_PUSHFQ:
+	case ZYDIS_MNEMONIC_SYSCALL:
+	case ZYDIS_MNEMONIC_INT:
+	case ZYDIS_MNEMONIC_INT1:
+	case ZYDIS_MNEMONIC_INT3:
+	case ZYDIS_MNEMONIC_INTO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool once_step(struct vcpu *v, bool iret)
+{
+	struct vmcb_save *s = &v->vmcb->save;
+	struct once *o;
+	struct insn insn;
+
+	if (!insn_decode(v, &insn) || stores_rflags(insn.mnemonic))
+		return false;
+	once_intercept(v, ALL_EXCEPTIONS);
+	o = &v->once;
+	o->stepping = true;
+	o->iret = iret;
+	o->own_tf = (s->rflags & RFLAGS_TF) != 0;
+	o->loads_tf = loads_rflags(insn.mnemonic);
+	o->dr6 = s->dr6;
+	s->rflags |= RFLAGS_TF;
+	return true;
+}
+
+static bool end_step(struct vcpu *v, const struct once *o)
+{
+	struct vmcb_save *s = &v->vmcb->save;
+	bool done = v->vmcb->control.exitcode == VMEXIT_EXCP(VEC_DB) && (s->dr6 & DR6_BS);
+
+	if (!o->own_tf && !(done && o->loads_tf))
+		s->rflags &= ~RFLAGS_TF;
+	if (!done)
+		return false;
+	if (o->iret)
+		inject_nmi_over(v);
+	v->attention = true;
+	if (o->own_tf)
+		return false; /* the trap is the guest's */
+	vmcb_set_dr6(v->vmcb, o->dr6);
+	return true;
+}
+
+bool once_end(struct vcpu *v)
+{
+	struct once o = v->once;
+
+	v->once = (struct once){.on = false};
+	vmcb_set_intercept(v->vmcb, ICPT_EXCP, o.excp);
+	if (o.idt_shifted)
+		vmcb_set_idtr(v->vmcb, o.idtr);
+	return o.stepping && end_step(v, &o);
+}

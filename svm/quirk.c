@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/quirk.c - makes up for what the CPU model below does not honour: sets the wider intercept that it does honour,
+ * tells afterwards what the exit really is, and gives it events in a form that it delivers right. Exits that L1 did not
+ * ask for never reach it: nested_route() decides after the true code is in the VMCB.
+ * Each quirk has its row in docs/engines.md. Manual: APM2 15.8, 15.9, 15.12, 15.20. Next: nested_glue.c, once.c. */
+#include "svm/quirk.h"
+
+#include <amd/cpu.h>
+#include <amd/cpuid.h>
+#include <amd/exitcode.h>
+#include <amd/vmcb_access.h>
+#include <Zydis/Zydis.h>
+
+#include "kernel/cpu_insn.h"
+#include "kernel/log.h"
+#include "kernel/smp.h"
+#include "svm/decode.h"
+#include "svm/exit.h"
+#include "svm/once.h"
+
+#define QEMU_TCG                                                                                            \
+	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS)
+#define CR0_SELECTED (~(CR0_TS | CR0_MP)) /* a change of these is what CR0_SEL_WRITE is about */
+
+uint32_t quirks;
+
+/* "TCGTCGTCGTCG" is the name that the emulator gives itself; later versions than 7.2 have lost some of these quirks,
+ * and everything here works on a CPU that has none. */
+void quirk_detect(void)
+{
+	struct cpuid_regs r = cpuid(CPUID_HYPERVISOR, 0);
+
+	if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_HYPERVISOR))
+		return;
+	if (r.ebx == 0x54474354 && r.ecx == 0x43544743 && r.edx == 0x47435447) {
+		quirks = QEMU_TCG;
+		klog("svm: this CPU is QEMU's TCG; what it does not honour is made up for (docs/engines.md)");
+	}
+}
+
+/* --- wider intercepts --- */
+
+/* #UD: INT1 is one here. CR0: no illegal value may get in. */
+void quirk_widen01(struct vmcb *vmcb01)
+{
+	uint32_t *icpt = vmcb01->control.intercept;
+
+	if (!has_quirk(QUIRK_INTERCEPTS))
+		return;
+	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
+	icpt[ICPT_MISC1] |= ICPT1_CR0_SEL;
+	vmcb01->control.clean &= ~CLEAN_I;
+}
+
+static void widen_intercepts(uint32_t *icpt, const uint32_t *icpt12)
+{
+	const uint32_t by_int = BIT32(VEC_BP) | BIT32(VEC_OF);
+
+	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
+	icpt[ICPT_MISC1] |= ICPT1_CR0_SEL;
+	if (icpt12[ICPT_MISC2] & ICPT2_RDTSCP)
+		icpt[ICPT_MISC1] |= ICPT1_RDTSC;
+	if (icpt12[ICPT_EXCP] & by_int)
+		icpt[ICPT_MISC1] |= BIT32(VMEXIT_SWINT % 32);
+	if (icpt12[ICPT_EXCP] & BIT32(VEC_DF)) /* merged in software: svm/inject.c */
+		icpt[ICPT_EXCP] |= DELIVERY_FAULTS;
+	if (icpt12[ICPT_MISC1] & ICPT1_CR0_SEL) /* LMSW counts even when it changes nothing */
+		icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
+}
+
+static uint64_t lma_of(const struct vmcb_save *s)
+{
+	return (s->efer & EFER_LME) && (s->cr0 & CR0_PG) ? s->efer | EFER_LMA : s->efer & ~EFER_LMA;
+}
+
+/* The VMCB was just written: no clean bit is set, and none needs to be cleared. */
+void quirk_widen02(struct vcpu *v)
+{
+	struct vmcb *vmcb02 = v->vmcb02;
+
+	if (has_quirk(QUIRK_INTERCEPTS))
+		widen_intercepts(vmcb02->control.intercept, v->nested.snap.control.intercept);
+	if (has_quirk(QUIRK_LMA))
+		vmcb02->save.efer = lma_of(&vmcb02->save);
+	v->shadow_held = has_quirk(QUIRK_NO_SHADOW) && (vmcb02->control.int_shadow & INT_SHADOW_ACTIVE);
+	v->shadow_rip = vmcb02->save.rip;
+	if (v->shadow_held)
+		v->attention = true;
+	if (vmcb02->control.eventinj & EVENT_V)
+		vmcb02->control.eventinj = quirk_event(v, vmcb02->control.eventinj);
+}
+
+/* --- what the exit really is --- */
+
+static uint16_t mnemonic_at_rip(struct vcpu *v)
+{
+	struct insn insn;
+
+	return insn_decode(v, &insn) ? insn.mnemonic : ZYDIS_MNEMONIC_INVALID;
+}
+
+/* CLTS never is a selective write, LMSW always, MOV when it changes a bit that counts. */
+static bool is_selective_write(struct vcpu *v)
+{
+	struct insn insn;
+
+	if (!insn_decode(v, &insn) || insn.mnemonic == ZYDIS_MNEMONIC_CLTS)
+		return false;
+	return !insn.is_mov_cr || ((vcpu_gpr(v, insn.reg) ^ v->vmcb->save.cr0) & CR0_SELECTED);
+}
+
+static bool l1_wants(const struct vcpu *v, uint64_t code)
+{
+	return v->nested.in_l2 && nested_intercepts(&v->nested, code);
+}
+
+static uint64_t true_code(struct vcpu *v, uint64_t code)
+{
+	switch (code) {
+	case VMEXIT_RDTSC:
+		return mnemonic_at_rip(v) == ZYDIS_MNEMONIC_RDTSCP ? VMEXIT_RDTSCP : code;
+	case VMEXIT_WBINVD:
+		return mnemonic_at_rip(v) == ZYDIS_MNEMONIC_INVD ? VMEXIT_INVD : code;
+	case VMEXIT_EXCP(VEC_UD):
+		return mnemonic_at_rip(v) == ZYDIS_MNEMONIC_INT1 ? VMEXIT_ICEBP : code;
+	case VMEXIT_SWINT: {
+		uint16_t mnemonic = mnemonic_at_rip(v);
+
+		if (mnemonic == ZYDIS_MNEMONIC_INT3)
+			return VMEXIT_EXCP(VEC_BP);
+		return mnemonic == ZYDIS_MNEMONIC_INTO ? VMEXIT_EXCP(VEC_OF) : code;
+	}
+	case VMEXIT_CR0_SEL_WRITE:
+	case VMEXIT_CR_WRITE(0):
+		if (l1_wants(v, VMEXIT_CR_WRITE(0)) || !is_selective_write(v))
+			return VMEXIT_CR_WRITE(0);
+		return VMEXIT_CR0_SEL_WRITE;
+	default:
+		return code;
+	}
+}
+
+/* --- faults that come before the exit --- */
+
+/* Only where L1 gets the exit: L0's own handlers check the value anyway. */
+static bool cr_write_faults(struct vcpu *v, uint64_t code, unsigned cr)
+{
+	struct insn insn;
+	uint64_t value;
+
+	if (!l1_wants(v, code) || !insn_decode(v, &insn) || !insn.is_mov_cr)
+		return false;
+	value = vcpu_gpr(v, insn.reg);
+	switch (cr) {
+	case 0: return !cr0_is_legal(v, cr_width(v, value));
+	case 3: return (cr_width(v, value) & v->nested.caps.phys_mbz) != 0;
+	case 4: return !cr4_is_legal(v, cr_width(v, value));
+	case 8: return (value & ~V_INTR_TPR) != 0;
+	default: return false;
+	}
+}
+
+static bool dr_write_faults(struct vcpu *v, unsigned dr)
+{
+	struct insn insn;
+
+	return dr >= 4 && insn_decode(v, &insn) && (cr_width(v, vcpu_gpr(v, insn.reg)) >> 32);
+}
+
+/* Access to DR4 and DR5 with CR4.DE, to any with DR7.GD; reserved bits of control registers (APM2 table 15-7). */
+static bool fault_comes_first(struct vcpu *v, uint64_t code)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+	unsigned n = code & 0xF;
+
+	if (code < VMEXIT_CR_WRITE(0))
+		return false;
+	if (code >= VMEXIT_EXCP(0)) {
+		if (code != VMEXIT_CR0_SEL_WRITE || !cr_write_faults(v, code, 0))
+			return false;
+		vcpu_raise_error(v, VEC_GP, 0);
+	} else if (code >= VMEXIT_DR_READ(0) && (n == 4 || n == 5) && (s->cr4 & CR4_DE)) {
+		vcpu_raise(v, VEC_UD);
+	} else if (code >= VMEXIT_DR_READ(0) && (s->dr7 & DR7_GD)) {
+		vmcb_set_dr7(v->vmcb, s->dr7 & ~DR7_GD);
+		vcpu_raise_db(v, DR6_BD);
+	} else if (code >= VMEXIT_DR_WRITE(0) ? dr_write_faults(v, n) :
+		   code < VMEXIT_DR_READ(0) && cr_write_faults(v, code, n)) {
+		vcpu_raise_error(v, VEC_GP, 0);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* --- the interrupt shadow --- */
+
+/* The shadow lasts until the instruction at RIP has run; an exit before that must not end it. */
+static void keep_shadow(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb->control;
+
+	if (c->int_shadow & INT_SHADOW_ACTIVE) {
+		v->shadow_held = true;
+		v->shadow_rip = v->vmcb->save.rip;
+		v->attention = true;
+	} else if (v->shadow_held && v->shadow_rip == v->vmcb->save.rip) {
+		c->int_shadow |= INT_SHADOW_ACTIVE;
+		v->attention = true;
+	} else {
+		v->shadow_held = false;
+	}
+}
+
+bool quirk_pass_shadow(struct vcpu *v)
+{
+	const struct vmcb_control *c = &v->vmcb->control;
+
+	if (!has_quirk(QUIRK_NO_SHADOW) || !(c->int_shadow & INT_SHADOW_ACTIVE) || (c->eventinj & EVENT_V))
+		return false;
+	return once_step(v, false);
+}
+
+/* --- events --- */
+
+static bool has_error_code(uint64_t vector)
+{
+	return vector == VEC_DF || (vector >= VEC_TS && vector <= VEC_PF) || vector == VEC_AC;
+}
+
+/* An exception of another vector, whose gate is put where that of #GP is looked for: the CPU pushes an error code by
+ * vector. The CPU must leave before the first instruction, so that the IDT is right again. */
+static uint64_t with_error_code(struct vcpu *v, uint64_t event)
+{
+	once_intercept(v, ~(BIT32(VEC_NMI) | BIT32(9)));
+	once_shift_idt(v, VEC_GP, event & EVENT_VECTOR);
+	smp_kick(v->cpu);
+	return (event & ~EVENT_VECTOR) | VEC_GP;
+}
+
+/* QEMU checks the DPL of the gate for type 4 alone, pushes error codes by vector, and takes a fault that comes while an
+ * injected exception is delivered for the first one. */
+uint64_t quirk_event(struct vcpu *v, uint64_t event)
+{
+	uint64_t given = event, vector = event & EVENT_VECTOR, type = bits_get(event, 10, 8);
+	bool coded = (event & EVENT_EV) != 0;
+
+	if (!has_quirk(QUIRK_EVENTINJ) || (type != EVENT_EXCP && type != EVENT_SOFT))
+		return event;
+	once_intercept(v, DELIVERY_FAULTS);
+	if (type == EVENT_EXCP && (vector == VEC_BP || vector == VEC_OF))
+		given = (event & ~EVENT_TYPE) | (uint64_t)EVENT_SOFT << EVENT_TYPE_SHIFT;
+	else if (type == EVENT_EXCP && !coded && has_error_code(vector))
+		given = event & ~EVENT_TYPE; /* as an interrupt */
+	else if (type == EVENT_EXCP && coded && !has_error_code(vector) && (v->vmcb->save.cr0 & CR0_PE))
+		given = with_error_code(v, event);
+	v->event_asked = event;
+	v->event_given = given;
+	return given;
+}
+
+/* EXITINTINFO names the event that the CPU was given: back to the one that was meant. */
+void quirk_restore_intinfo(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb->control;
+	const uint64_t same = EVENT_V | EVENT_TYPE | EVENT_VECTOR;
+
+	if (!((c->exitintinfo ^ v->event_given) & same))
+		c->exitintinfo = v->event_asked;
+}
+
+enum resume quirk_after_exit(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb->control;
+
+	if (has_quirk(QUIRK_NO_SHADOW))
+		keep_shadow(v);
+	v->event_given = 0;
+	if (has_quirk(QUIRK_INTERCEPTS))
+		c->exitcode = true_code(v, c->exitcode);
+	if (has_quirk(QUIRK_FAULT_ORDER) && fault_comes_first(v, c->exitcode))
+		return RESUME_SAME;
+	return RESUME_UNDECIDED;
+}

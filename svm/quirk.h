@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/quirk.h - what the CPU model below does not honour, and what L0 does instead (quirk.c; docs/engines.md has one
+ * row for each deviation). Found out once at boot; on a CPU that follows the manual nothing of this runs. */
+#ifndef SVM_QUIRK_H
+#define SVM_QUIRK_H
+
+#include "svm/vcpu.h"
+
+enum quirk {
+	QUIRK_INTERCEPTS = 1 << 0,  /* some intercept bits do nothing, or report another's exit code */
+	QUIRK_FAULT_ORDER = 1 << 1, /* CR and DR accesses exit before they fault; CR0 takes illegal values */
+	QUIRK_NO_SHADOW = 1 << 2,   /* VMCB.INTERRUPT_SHADOW is not loaded */
+	QUIRK_EVENTINJ = 1 << 3,    /* EV bit, gate DPL and double faults of injected exceptions */
+	QUIRK_LMA = 1 << 4,         /* EFER.LMA is loaded as it is, not computed from LME and PG */
+	QUIRK_BREAKPOINTS = 1 << 5, /* DR7 of a VMCB arms nothing, that of the host stays armed */
+	QUIRK_LATE_VIRQ = 1 << 6,   /* V_IRQ is not looked at by VMRUN when the guest's IF is 1 */
+	QUIRK_STALE_INTINFO = 1 << 7, /* EXITINTINFO of an interrupted INT n is that of an earlier event */
+};
+
+extern uint32_t quirks;
+
+static inline bool has_quirk(enum quirk quirk)
+{
+	return unlikely(quirks & quirk);
+}
+
+/* Once at boot, before any vCPU is made. */
+void quirk_detect(void);
+
+/* Intercepts of VMCB01, and of VMCB02 as it was just built, that stand in for those that the CPU ignores. */
+void quirk_widen01(struct vmcb *vmcb01);
+void quirk_widen02(struct vcpu *v);
+
+/* After every exit, before anybody has looked at it: makes of the exit what a CPU that follows the manual would have
+ * stored. RESUME_SAME: there is no exit to handle, an exception came first and is pending now. */
+enum resume quirk_after_exit(struct vcpu *v);
+
+/* EXITINTINFO names the event that the CPU was given: puts the one there that was meant. */
+void quirk_restore_intinfo(struct vcpu *v);
+
+/* EVENTINJ as this CPU must be told, so that the guest sees `event` delivered. */
+uint64_t quirk_event(struct vcpu *v, uint64_t event);
+
+/* The interrupt shadow holds something back that is due: lets one instruction run. False: nothing to be done. */
+bool quirk_pass_shadow(struct vcpu *v);
+
+#endif
