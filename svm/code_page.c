@@ -88,9 +88,19 @@ static COLD bool remember(struct vcpu *v, struct code_page *p, uint64_t linear)
 	return remember_entries(v, p, linear) && still_true(v, p, linear);
 }
 
+/* L1 and each L2 have places of their own, since they often run the same addresses in turn. */
+static struct code_page *place_of(struct vcpu *v, uint64_t linear)
+{
+	uint64_t place = linear >> 12;
+
+	if (root_of(v))
+		place += 7 + 5 * (uint64_t)(root_of(v) - v->nested.npt02.roots);
+	return &v->code_pages[place % CODE_PAGES];
+}
+
 const uint8_t *code_bytes(struct vcpu *v, uint64_t linear)
 {
-	struct code_page *p = &v->code_pages[(linear >> 12) % CODE_PAGES];
+	struct code_page *p = place_of(v, linear);
 
 	if (!still_true(v, p, linear) && !remember(v, p, linear))
 		return NULL;

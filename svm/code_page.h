@@ -5,7 +5,7 @@
 
 #include <bits.h>
 
-#define CODE_PAGES 8
+#define CODE_PAGES 64 /* a power of two; enough for code that several L2s run in turn */
 #define CODE_PAGE_LEVELS 4
 
 struct vcpu;

@@ -16,49 +16,55 @@
 #include "svm/quirk.h"
 
 /* The usual encoding of the instructions that we step over, for CPUs that give no nRIP. */
-struct encoding {
+static const struct encoding {
 	uint8_t length;
-	const void *bytes;
+	uint8_t bytes[3];
+} usual[VMEXIT_INTERCEPT_END] = {
+	[VMEXIT_CPUID] = {2, {0x0F, 0xA2}},
+	[VMEXIT_HLT] = {1, {0xF4}},
+	[VMEXIT_RDTSC] = {2, {0x0F, 0x31}},
+	[VMEXIT_RDPMC] = {2, {0x0F, 0x33}},
+	[VMEXIT_INVD] = {2, {0x0F, 0x08}},
+	[VMEXIT_WBINVD] = {2, {0x0F, 0x09}},
+	[VMEXIT_PAUSE] = {2, {0xF3, 0x90}},
+	[VMEXIT_MSR] = {2, {0x0F, 0x32}}, /* RDMSR */
+	[VMEXIT_VMRUN] = {3, {0x0F, 0x01, 0xD8}},
+	[VMEXIT_VMMCALL] = {3, {0x0F, 0x01, 0xD9}},
+	[VMEXIT_VMLOAD] = {3, {0x0F, 0x01, 0xDA}},
+	[VMEXIT_VMSAVE] = {3, {0x0F, 0x01, 0xDB}},
+	[VMEXIT_STGI] = {3, {0x0F, 0x01, 0xDC}},
+	[VMEXIT_CLGI] = {3, {0x0F, 0x01, 0xDD}},
+	[VMEXIT_SKINIT] = {3, {0x0F, 0x01, 0xDE}},
+	[VMEXIT_INVLPGA] = {3, {0x0F, 0x01, 0xDF}},
+	[VMEXIT_XSETBV] = {3, {0x0F, 0x01, 0xD1}},
 };
+static const struct encoding wrmsr_encoding = {2, {0x0F, 0x30}}, unusual;
 
-static struct encoding usual_encoding(const struct vmcb_control *c)
+static const struct encoding *usual_encoding(const struct vmcb_control *c)
 {
-	switch (c->exitcode) {
-	case VMEXIT_CPUID: return (struct encoding){2, "\x0F\xA2"};
-	case VMEXIT_HLT: return (struct encoding){1, "\xF4"};
-	case VMEXIT_MSR: return (struct encoding){2, c->exitinfo1 ? "\x0F\x30" : "\x0F\x32"};
-	case VMEXIT_RDTSC: return (struct encoding){2, "\x0F\x31"};
-	case VMEXIT_RDPMC: return (struct encoding){2, "\x0F\x33"};
-	case VMEXIT_INVD: return (struct encoding){2, "\x0F\x08"};
-	case VMEXIT_WBINVD: return (struct encoding){2, "\x0F\x09"};
-	case VMEXIT_PAUSE: return (struct encoding){2, "\xF3\x90"};
-	case VMEXIT_VMRUN: return (struct encoding){3, "\x0F\x01\xD8"};
-	case VMEXIT_VMMCALL: return (struct encoding){3, "\x0F\x01\xD9"};
-	case VMEXIT_VMLOAD: return (struct encoding){3, "\x0F\x01\xDA"};
-	case VMEXIT_VMSAVE: return (struct encoding){3, "\x0F\x01\xDB"};
-	case VMEXIT_STGI: return (struct encoding){3, "\x0F\x01\xDC"};
-	case VMEXIT_CLGI: return (struct encoding){3, "\x0F\x01\xDD"};
-	case VMEXIT_SKINIT: return (struct encoding){3, "\x0F\x01\xDE"};
-	case VMEXIT_INVLPGA: return (struct encoding){3, "\x0F\x01\xDF"};
-	case VMEXIT_XSETBV: return (struct encoding){3, "\x0F\x01\xD1"};
-	default: return (struct encoding){0, ""};
-	}
+	if (c->exitcode >= VMEXIT_INTERCEPT_END)
+		return &unusual;
+	return c->exitcode == VMEXIT_MSR && c->exitinfo1 ? &wrmsr_encoding : &usual[c->exitcode];
 }
 
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
 unsigned exit_insn_length(struct vcpu *v)
 {
 	const struct vmcb_control *c = &v->vmcb->control;
-	struct encoding e;
+	const struct encoding *e;
 
 	if (v->insn_len_known)
 		return v->insn_len;
-	if (svm_cpu()->features & SVM_FEAT_NRIPS)
-		return (unsigned)(c->nrip - v->vmcb->save.rip);
-	if (c->exitcode == VMEXIT_IOIO)
-		return (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
-	e = usual_encoding(c);
-	return insn_length(v, e.bytes, e.length);
+	v->insn_len_known = true;
+	if (svm_cpu()->features & SVM_FEAT_NRIPS) {
+		v->insn_len = (uint8_t)(c->nrip - v->vmcb->save.rip);
+	} else if (c->exitcode == VMEXIT_IOIO) {
+		v->insn_len = (uint8_t)(c->exitinfo2 - v->vmcb->save.rip);
+	} else {
+		e = usual_encoding(c);
+		v->insn_len = (uint8_t)insn_length(v, e->bytes, e->length);
+	}
+	return v->insn_len;
 }
 
 /* Past the instruction that exited. Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */

@@ -215,6 +215,8 @@ static void collect_signals(struct vcpu *v)
 	uint8_t vector = 0;
 
 	v->nmi_pending = machine_nmi_take(m, v->index) || v->nmi_pending;
+	if (v->init_pending) /* held by GIF=0; a start-up IPI belongs behind it */
+		return;
 	switch (machine_signal_take(m, v->index, &vector)) {
 	case VCPU_SIGNAL_INIT:
 		v->init_pending = true;

@@ -260,6 +260,9 @@ void vcpu_host_work(struct vcpu *v)
 	if (v->cpu == 0)
 		guest_console_poll();
 	vcpu_tick(v);
+	spin_lock(&v->l1->dev_lock);
+	vcpu_rearm(v); /* a kick may mean that another vCPU has set a timer that this one looks after */
+	spin_unlock(&v->l1->dev_lock);
 }
 
 void vcpu_sync_tpr(struct vcpu *v)
