@@ -53,6 +53,7 @@ static void enter_s5(uint16_t port, uint8_t sleep_type)
 _Noreturn void acpi_power_off(void)
 {
 	klog_raw("nestling: power off");
+	time_delay_ns(SETTLE_NS); /* the UART still holds the end of that line */
 	if (acpi && acpi->has_s5 && acpi->pm1a_control) {
 		take_over();
 		enter_s5(acpi->pm1a_control, acpi->s5_type_a);
@@ -87,6 +88,7 @@ static _Noreturn void triple_fault(void)
 
 _Noreturn void machine_reset(void)
 {
+	time_delay_ns(SETTLE_NS); /* for the UART, as above */
 	reset_by_acpi();
 	time_delay_ns(SETTLE_NS);
 	outb(PCI_RESET_PORT, PCI_RESET_ARM);
