@@ -40,15 +40,19 @@ void quirk_detect(void)
 
 /* --- wider intercepts --- */
 
-/* #UD: INT1 is one here. CR0: no illegal value may get in. */
+/* #UD: INT1 is one here. CR0: illegal values do not fault, and a change of the upper half or an LMSW that changes
+ * nothing is none to the selective intercept. */
+static void widen_always(uint32_t *icpt)
+{
+	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
+	icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
+}
+
 void quirk_widen01(struct vmcb *vmcb01)
 {
-	uint32_t *icpt = vmcb01->control.intercept;
-
 	if (!has_quirk(QUIRK_INTERCEPTS))
 		return;
-	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
-	icpt[ICPT_MISC1] |= ICPT1_CR0_SEL;
+	widen_always(vmcb01->control.intercept);
 	vmcb01->control.clean &= ~CLEAN_I;
 }
 
@@ -56,16 +60,13 @@ static void widen_intercepts(uint32_t *icpt, const uint32_t *icpt12)
 {
 	const uint32_t by_int = BIT32(VEC_BP) | BIT32(VEC_OF);
 
-	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
-	icpt[ICPT_MISC1] |= ICPT1_CR0_SEL;
+	widen_always(icpt);
 	if (icpt12[ICPT_MISC2] & ICPT2_RDTSCP)
 		icpt[ICPT_MISC1] |= ICPT1_RDTSC;
 	if (icpt12[ICPT_EXCP] & by_int)
 		icpt[ICPT_MISC1] |= BIT32(VMEXIT_SWINT % 32);
 	if (icpt12[ICPT_EXCP] & BIT32(VEC_DF)) /* merged in software: svm/inject.c */
 		icpt[ICPT_EXCP] |= DELIVERY_FAULTS;
-	if (icpt12[ICPT_MISC1] & ICPT1_CR0_SEL) /* LMSW counts even when it changes nothing */
-		icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
 }
 
 static uint64_t lma_of(const struct vmcb_save *s)

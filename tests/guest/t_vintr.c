@@ -6,7 +6,7 @@
 
 #define VEC_VIRQ 0x60
 #define VEC_TIMER 0x41
-#define TIMER_SOON 200000u
+#define TIMER_AFTER_HLT 20000000u	/* ticks: L2 must have come to its HLT even on a slow emulator */
 
 L2_CODE(l2_end, "");
 L2_INSN(l2_sti, "nop; sti; nop", "nop", "mov rax, 1");
@@ -240,7 +240,7 @@ static void halt_woken_by_intr(const struct scenario *s UNUSED)
 	v->vmcb->vintr = V_INTR_MASKING;
 	clgi();
 	sti();
-	lapic_timer_once(VEC_TIMER, TIMER_SOON);
+	lapic_timer_once(VEC_TIMER, TIMER_AFTER_HLT);
 	vm_run_raw(v);
 	expect_exit(v->vmcb, EXIT_INTR);
 	expect("rip behind HLT", v->vmcb->rip, pa(l2_halt + 1));
