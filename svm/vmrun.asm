@@ -55,6 +55,8 @@ svm_loop:
 	vmrun
 global svm_vmrun_return
 svm_vmrun_return:
+	; The exit brought IF=1 back. With it irq_wait() would take the timer behind its STGI, before its HLT, and sleep on.
+	cli
 	mov rax, [rsp]			; v; the guest's RAX is in the VMCB
 	mov [rax + REG(1)], rcx
 	mov [rax + REG(2)], rdx
@@ -75,7 +77,6 @@ svm_vmrun_return:
 	test al, al
 	mov rax, [rsp]
 	jnz svm_loop.enter
-	cli
 	pop rdi
 	pop r15
 	pop r14
