@@ -16,6 +16,8 @@
 #include "kernel/time.h"
 #include "kernel/trap.h"
 
+#include <amd/cpu.h>
+#include <amd/cpuid.h>
 #include <check.h>
 #include <compiler.h>
 
@@ -46,8 +48,23 @@ struct percpu *smp_cpu(unsigned cpu)
 	return cpus[cpu];
 }
 
+/* MCE: a machine check is to be reported, not to shut the CPU down. OSXSAVE: svm/ executes XSETBV
+ * on behalf of guests. The guests' own CR4 is in their VMCBs. */
+static void set_cr4(void)
+{
+	struct cpuid_regs features = cpuid(CPUID_FEATURES, 0);
+	uint64_t cr4 = read_cr4();
+
+	if (features.edx & CPUID_1_EDX_MCE)
+		cr4 |= CR4_MCE;
+	if (features.ecx & CPUID_1_ECX_XSAVE)
+		cr4 |= CR4_OSXSAVE;
+	write_cr4(cr4);
+}
+
 void smp_init_boot_cpu(void)
 {
+	set_cr4();
 	cpus[0] = percpu_init(boot_stack, 0, 0);
 	cpus[0]->online = true;
 	cpu_count = 1;
@@ -132,6 +149,7 @@ void smp_start_all(const uint32_t *apic_ids, unsigned count, hpa_t low_page)
 /* First C code on an AP: own stack, kernel page tables, boot GDT; IF=0. */
 _Noreturn void ap_main(void)
 {
+	set_cr4();
 	trap_init_this_cpu();
 	lapic_init_this_cpu();
 	__atomic_store_n(&this_cpu()->online, true, __ATOMIC_RELEASE);
