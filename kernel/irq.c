@@ -73,7 +73,6 @@ void irq_window(void)
 void irq_wait(void)
 {
 	CHECK(percpu_is_intact());
-	cli(); /* svm_loop runs with IF=1: an interrupt taken right at STGI would be gone before the halt */
 	open_gif();
 	sti_hlt();
 	cli();

@@ -10,7 +10,6 @@
 #include <Zydis/Zydis.h>
 
 #include "kernel/string.h"
-#include "svm/code_page.h"
 #include "svm/enable.h"
 
 #define LINEAR_32 BITS(31, 0)
@@ -170,32 +169,19 @@ static bool decode_head(struct vcpu *v, struct insn *insn, const ZydisDecoder *d
 	return insn->length != 0;
 }
 
-/* The bytes at this address, at least `count` of them in its page; null: not there. */
-static const uint8_t *bytes_at(struct vcpu *v, uint64_t linear, unsigned count)
-{
-	const uint8_t *bytes = code_bytes(v, linear);
-	l1pa_t at;
-
-	if (likely(bytes) || gmem_translate(v, linear, PF_ID | gmem_user(v), &at).kind)
-		return bytes;
-	return l1_ptr(v->l1, at, count);
-}
-
 /* Are these the bytes at CS:RIP? */
 static bool code_begins_with(struct vcpu *v, const uint8_t *expect, unsigned count)
 {
 	uint64_t linear = code_linear(&v->vmcb->save);
-	const uint8_t *bytes;
+	l1pa_t at;
 
-	if (!count || (linear & PAGE_MASK) + count > PAGE_SIZE)
+	if (!count || (linear & PAGE_MASK) + count > PAGE_SIZE ||
+	    gmem_translate(v, linear, PF_ID | gmem_user(v), &at).kind)
 		return false;
-	bytes = bytes_at(v, linear, count);
-	if (!bytes)
-		return false;
-	for (unsigned i = 0; i < count; i++)
-		if (bytes[i] != expect[i])
-			return false;
-	return true;
+
+	const void *bytes = l1_ptr(v->l1, at, count);
+
+	return bytes && memcmp(bytes, expect, count) == 0;
 }
 
 unsigned insn_length(struct vcpu *v, const uint8_t *expect, unsigned expect_len)

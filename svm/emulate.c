@@ -91,6 +91,59 @@ static bool is_simple(const struct insn *insn)
 	return true;
 }
 
+/* --- plain moves, which device drivers use nearly always --- */
+
+static bool is_plain(const struct operand *op)
+{
+	return op->kind == OPERAND_IMM || (op->kind == OPERAND_GPR && !op->high_byte);
+}
+
+/* Remembers MOV between a register or constant and memory. */
+static void learn_move(struct vcpu *v, const struct insn *insn)
+{
+	const struct operand *to = &insn->op[0], *from = &insn->op[1];
+	struct memo *memo;
+
+	if (insn->mnemonic != ZYDIS_MNEMONIC_MOV ||
+	    !((to->kind == OPERAND_MEM && is_plain(from)) || (is_plain(to) && from->kind == OPERAND_MEM)))
+		return;
+	memo = memo_learn(v, insn->length);
+	if (!memo)
+		return;
+	memo->size = (uint8_t)to->size;
+	if (from->kind == OPERAND_MEM) {
+		memo->move = MEMO_LOAD;
+		memo->reg = to->reg;
+	} else {
+		memo->move = from->kind == OPERAND_IMM ? MEMO_STORE_IMM : MEMO_STORE;
+		memo->reg = from->reg;
+		memo->imm = from->value;
+	}
+}
+
+/* The same move again. The CPU has translated the address and found the access allowed, and an aligned one has no
+ * second part, so `at` is all of it. */
+static bool move_again(struct vcpu *v, l1pa_t at, bool write)
+{
+	const struct memo *memo = memo_find(v);
+	struct machine *m = &v->l1->machine;
+
+	if (!memo || memo->move == MEMO_NO_MOVE || (at.a & (memo->size - 1u)) || write == (memo->move == MEMO_LOAD))
+		return false;
+	spin_lock(&v->l1->dev_lock);
+	if (!write)
+		gpr_write(v, memo->reg, memo->size, machine_mmio_read(m, v->index, at.a, memo->size));
+	else
+		machine_mmio_write(m, v->index, at.a,
+				   (memo->move == MEMO_STORE ? vcpu_gpr(v, memo->reg) : memo->imm) &
+					   insn_mask(memo->size),
+				   memo->size);
+	spin_unlock(&v->l1->dev_lock);
+	v->insn_len_known = true;
+	v->insn_len = memo->length;
+	return true;
+}
+
 enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
 {
 	struct insn insn;
@@ -99,6 +152,8 @@ enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
 	enum resume resume;
 	unsigned written;
 
+	if (likely(move_again(v, at, write)))
+		return RESUME_NEXT;
 	if (!insn_decode(v, &insn)) {
 		bool is_readable = insn.fetch == GMEM_OK || insn.fetch == GMEM_DEVICE;
 
@@ -126,6 +181,7 @@ enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
 
 	if (written == ALU_UNKNOWN)
 		return refuse(v, &insn, at, write);
+	learn_move(v, &insn);
 	v->insn_len_known = true;
 	v->insn_len = insn.length;
 	return RESUME_NEXT;

@@ -47,23 +47,34 @@ static const struct encoding *usual_encoding(const struct vmcb_control *c)
 	return c->exitcode == VMEXIT_MSR && c->exitinfo1 ? &wrmsr_encoding : &usual[c->exitcode];
 }
 
+static unsigned decoded_length(struct vcpu *v)
+{
+	const struct memo *memo = memo_find(v);
+	const struct encoding *e;
+	unsigned length;
+
+	if (likely(memo))
+		return memo->length;
+	e = usual_encoding(&v->vmcb->control);
+	length = insn_length(v, e->bytes, e->length);
+	memo_learn(v, length);
+	return length;
+}
+
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
 unsigned exit_insn_length(struct vcpu *v)
 {
 	const struct vmcb_control *c = &v->vmcb->control;
-	const struct encoding *e;
 
 	if (v->insn_len_known)
 		return v->insn_len;
 	v->insn_len_known = true;
-	if (svm_cpu()->features & SVM_FEAT_NRIPS) {
+	if (svm_cpu()->features & SVM_FEAT_NRIPS)
 		v->insn_len = (uint8_t)(c->nrip - v->vmcb->save.rip);
-	} else if (c->exitcode == VMEXIT_IOIO) {
+	else if (c->exitcode == VMEXIT_IOIO)
 		v->insn_len = (uint8_t)(c->exitinfo2 - v->vmcb->save.rip);
-	} else {
-		e = usual_encoding(c);
-		v->insn_len = (uint8_t)insn_length(v, e->bytes, e->length);
-	}
+	else
+		v->insn_len = (uint8_t)decoded_length(v);
 	return v->insn_len;
 }
 
@@ -119,6 +130,8 @@ enum resume exit_dispatch(struct vcpu *v)
 	case VMEXIT_INVLPGA: return glue_invlpga(v);
 	case VMEXIT_INVD: return RESUME_NEXT; /* memory stays coherent: nothing to do */
 	case VMEXIT_WBINVD: return RESUME_NEXT;
+	case VMEXIT_DR_WRITE(5):
+	case VMEXIT_DR_WRITE(7): return quirk_dr7_write(v);
 	case VMEXIT_RDTSC: return exit_rdtsc(v, false);
 	case VMEXIT_RDTSCP: return exit_rdtsc(v, true);
 	case VMEXIT_SWINT:

@@ -152,6 +152,8 @@ static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 		l1_end(v->l1, "vCPU %u: #VMEXIT with VMCB12 at %llx, where there is no memory", v->index,
 		       (unsigned long long)v->nested.vmcb12_pa.a);
 	vcpu_use_vmcb(v, v->vmcb01);
+	if (unlikely(quirks))
+		quirk_arm(v);
 	inject_level_changed(v);
 	exit_trap_if_tf(v); /* TF was set when L1 executed VMRUN: the trap comes now */
 }

@@ -44,6 +44,7 @@ void quirk_detect(void)
  * nothing is none to the selective intercept. */
 static void widen_always(uint32_t *icpt)
 {
+	icpt[ICPT_DR] |= BIT32(VMEXIT_DR_WRITE(5) % 32) | BIT32(VMEXIT_DR_WRITE(7) % 32); /* quirk_arm() */
 	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
 	icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
 }
@@ -89,6 +90,30 @@ void quirk_widen02(struct vcpu *v)
 		v->attention = true;
 	if (vmcb02->control.eventinj & EVENT_V)
 		vmcb02->control.eventinj = quirk_event(v, vmcb02->control.eventinj);
+	quirk_arm(v);
+}
+
+/* --- breakpoints --- */
+
+/* The emulator arms breakpoints when DR7 is written by an instruction, and disarms them by what DR7 was before. So the
+ * host's DR7 always is that of the VMCB in use, but for GD. L0 takes the #DBs that this costs (kernel/trap.c). */
+void quirk_arm(struct vcpu *v)
+{
+	uint64_t dr7 = v->vmcb->save.dr7 & ~DR7_GD;
+
+	if (has_quirk(QUIRK_BREAKPOINTS) && read_dr7() != dr7)
+		write_dr7(dr7);
+}
+
+enum resume quirk_dr7_write(struct vcpu *v)
+{
+	struct insn insn;
+
+	if (!insn_decode(v, &insn))
+		return RESUME_SAME;
+	vmcb_set_dr7(v->vmcb, (vcpu_gpr(v, insn.reg) & ~DR7_ZERO & UINT32_MAX) | DR7_FIXED);
+	quirk_arm(v);
+	return RESUME_NEXT;
 }
 
 /* --- what the exit really is --- */

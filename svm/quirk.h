@@ -31,6 +31,11 @@ void quirk_detect(void);
 void quirk_widen01(struct vmcb *vmcb01);
 void quirk_widen02(struct vcpu *v);
 
+/* Another VMCB is in use: its breakpoints. */
+void quirk_arm(struct vcpu *v);
+/* Intercepted for the same reason. */
+enum resume quirk_dr7_write(struct vcpu *v);
+
 /* After every exit, before anybody has looked at it: makes of the exit what a CPU that follows the manual would have
  * stored. RESUME_SAME: there is no exit to handle, an exception came first and is pending now. */
 enum resume quirk_after_exit(struct vcpu *v);

@@ -301,6 +301,7 @@ bool vcpu_ready(struct vcpu *v)
 	if (unlikely(v->live_msrs_stale)) {
 		v->live_msrs_stale = false;
 		svm_vmload(hpa_of(v->vmcb01)); /* FS, GS, TR, LDTR and SYSCALL MSRs as reset left them */
+		quirk_arm(v);
 	}
 	return likely(!v->l1->stop);
 }
@@ -318,6 +319,7 @@ void vcpu_run(struct vcpu *v)
 	spin_unlock(&v->l1->dev_lock);
 	if (vcpu_ready(v))
 		svm_loop(v);
+	write_dr7(DR7_FIXED);
 	time_arm_ns(UINT64_MAX);
 	this_cpu()->current_vcpu = NULL;
 	stgi();

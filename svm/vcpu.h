@@ -7,8 +7,8 @@
 #include <amd/vmcb.h>
 
 #include "nested/nested.h"
-#include "svm/code_page.h"
 #include "svm/l1.h"
+#include "svm/memo.h"
 #include "svm/msr_store.h"
 #include "svm/once.h"
 
@@ -68,7 +68,7 @@ struct vcpu {
 	uint64_t exit_counts[2][EXIT_COUNTERS]; /* [level - 1] */
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
 	struct msr_store msrs;
-	struct code_page code_pages[CODE_PAGES];
+	struct memo memos[MEMO_COUNT];
 	struct nested nested;
 };
 

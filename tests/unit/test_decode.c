@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: svm/decode.c svm/code_page.c svm/gmem.c tests/unit/fake_vcpu.c zydis */
+/* links: svm/decode.c svm/gmem.c tests/unit/fake_vcpu.c zydis */
 /* tests/unit/test_decode.c - instruction fetch across pages, lengths in all modes, operand addresses, and the EXITINFO1
  * that decode assists would have given. */
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: svm/emulate.c svm/emulate_mem.c svm/emulate_alu.c svm/emulate_string.c svm/decode.c svm/code_page.c svm/gmem.c */
+/* links: svm/emulate.c svm/emulate_mem.c svm/emulate_alu.c svm/emulate_string.c svm/decode.c svm/memo.c svm/gmem.c */
 /* links: tests/unit/fake_vcpu.c zydis */
 /* tests/unit/test_emulate.c - device accesses and string I/O. The CPU that runs this test is the reference: each
  * instruction runs on it and in the emulator with the same values, and everything must come out equal. */

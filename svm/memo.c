@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/memo.c - a CPU without nRIP and decode assists makes us fetch and decode at each exit, which costs more than the
+ * rest of many exits. Guests exit from the same places again and again, so these are remembered. A memo counts only if
+ * everything it rests on still says the same: mode, CR3, each page table entry of the walk, the bytes themselves. What
+ * L1's nested tables said for L2 counts as long as the shadow table that L2 runs on rests on it, too.
+ * Reads guest memory; changes nothing. Manual: APM2 5.3 (long mode paging). The slow way: gmem.c, decode.c. */
+#include "svm/memo.h"
+
+#include <amd/cpu.h>
+
+#include "kernel/string.h"
+#include "svm/gmem.h"
+
+static const struct npt02_root *root_of(const struct vcpu *v)
+{
+	return v->nested.in_l2 ? v->nested.root : NULL;
+}
+
+/* L1 and each L2 have places of their own, since they often run the same addresses in turn. */
+static struct memo *place_of(struct vcpu *v)
+{
+	uint64_t place = v->vmcb->save.rip ^ v->vmcb->save.rip >> 7;
+
+	if (root_of(v))
+		place += 17 + 31 * (uint64_t)(root_of(v) - v->nested.npt02.roots);
+	return &v->memos[place % MEMO_COUNT];
+}
+
+static uint64_t load(const void *at)
+{
+	uint64_t word;
+
+	__builtin_memcpy(&word, at, sizeof(word));
+	return word;
+}
+
+static bool is_same_place(const struct vcpu *v, const struct memo *m)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+
+	return m->rip == s->rip && m->cr3 == s->cr3 && m->cr4 == s->cr4 && m->efer == s->efer &&
+	       m->user == (s->cpl == 3) && m->root == root_of(v) && m->drops == v->nested.npt02.drops && m->host;
+}
+
+/* Walks of fewer levels repeat their last entry, so that this is straight code. */
+static bool is_same_walk(const struct memo *m)
+{
+	return __atomic_load_n(m->entry[0], __ATOMIC_RELAXED) == m->value[0] &&
+	       __atomic_load_n(m->entry[1], __ATOMIC_RELAXED) == m->value[1] &&
+	       __atomic_load_n(m->entry[2], __ATOMIC_RELAXED) == m->value[2] &&
+	       __atomic_load_n(m->entry[3], __ATOMIC_RELAXED) == m->value[3];
+}
+
+const struct memo *memo_find(struct vcpu *v)
+{
+	const struct memo *m = place_of(v);
+
+	if (likely(is_same_place(v, m) && (v->vmcb->save.cs.attr & SEG_L) && is_same_walk(m) &&
+		   (load(m->host) & m->mask) == m->bytes))
+		return m;
+	return NULL;
+}
+
+/* Host memory of eight bytes at an address that the guest's tables name. */
+static const void *host_of(const struct vcpu *v, uint64_t gpa, uint64_t access)
+{
+	struct walk12 w;
+
+	if (!root_of(v))
+		return l1_ptr(v->l1, l1pa(gpa), sizeof(uint64_t));
+	w = npt12_walk((struct port *)v->l1, &v->nested.npt12, l2pa(gpa), access);
+	return w.ok ? l1_ptr(v->l1, w.l1pa, sizeof(uint64_t)) : NULL;
+}
+
+/* Goes down the tables once more, after the walk of the decoder has found them in order. */
+static bool remember_walk(const struct vcpu *v, struct memo *m)
+{
+	uint64_t table = m->cr3 & PTE_ADDR;
+
+	for (unsigned i = 0, shift = 39; i < MEMO_LEVELS; i++, shift -= 9) {
+		const uint64_t *entry = host_of(v, table + ((m->rip >> shift) & 0x1FF) * sizeof(uint64_t), PF_W);
+
+		if (!entry)
+			return false;
+		for (unsigned rest = i; rest < MEMO_LEVELS; rest++) {
+			m->entry[rest] = entry;
+			m->value[rest] = __atomic_load_n(entry, __ATOMIC_RELAXED);
+		}
+		table = m->value[i] & PTE_ADDR;
+		if (shift == 12 || (m->value[i] & PTE_PS)) {
+			m->host = host_of(v, (table & ~(BIT(shift) - 1)) | (m->rip & (BIT(shift) - 1)), PF_ID);
+			return m->host != NULL;
+		}
+	}
+	return false;
+}
+
+struct memo *memo_learn(struct vcpu *v, unsigned length)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+	struct memo *m = place_of(v);
+
+	memset(m, 0, sizeof(*m));
+	if (!(s->efer & EFER_LMA) || !(s->cs.attr & SEG_L) || (s->cr4 & CR4_LA57) || length == 0 ||
+	    length > sizeof(uint64_t) || (s->rip & PAGE_MASK) > PAGE_SIZE - sizeof(uint64_t))
+		return NULL;
+	m->rip = s->rip;
+	m->cr3 = s->cr3;
+	m->cr4 = s->cr4;
+	m->efer = s->efer;
+	m->user = s->cpl == 3;
+	m->root = root_of(v);
+	m->drops = v->nested.npt02.drops;
+	if (!remember_walk(v, m)) {
+		m->host = NULL;
+		return NULL;
+	}
+	m->length = (uint8_t)length;
+	m->mask = UINT64_MAX >> (64 - 8 * length);
+	m->bytes = load(m->host) & m->mask;
+	return m;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/memo.h - instructions that exited before: their length, and what they do to a device. */
+#ifndef SVM_MEMO_H
+#define SVM_MEMO_H
+
+#include <bits.h>
+
+#define MEMO_COUNT 128 /* a power of two; enough for what several L2s run in turn */
+#define MEMO_LEVELS 4
+
+struct vcpu;
+struct npt02_root;
+
+/* A plain MOV between a device register and a general register, or of a constant. */
+enum memo_move { MEMO_NO_MOVE, MEMO_LOAD, MEMO_STORE, MEMO_STORE_IMM };
+
+struct memo {
+	uint64_t rip, cr3, cr4, efer;   /* what the walk to its bytes depended on */
+	bool user;
+	const struct npt02_root *root;  /* L2's nested tables; null: none */
+	uint64_t drops;                 /* of their shadow, when the walk was made */
+	const uint64_t *entry[MEMO_LEVELS]; /* page table entries of the walk, and what they said */
+	uint64_t value[MEMO_LEVELS];
+	const void *host;               /* where the bytes lie; null: nothing remembered */
+	uint64_t bytes, mask;           /* the instruction; mask covers its length */
+	uint8_t length;
+	enum memo_move move;
+	uint8_t reg, size;
+	uint64_t imm;
+};
+
+/* The instruction at RIP of the level that runs, if it is known and nothing has changed since. */
+const struct memo *memo_find(struct vcpu *v);
+/* Remembers it, having been decoded just now. Null: it is none of those that can be (64-bit code, 8 bytes at most). */
+struct memo *memo_learn(struct vcpu *v, unsigned length);
+
+#endif
