@@ -76,6 +76,7 @@
 #define DR6_BS BIT(14)
 #define DR6_FIXED UINT64_C(0xFFFF0FF0)
 #define DR7_FIXED BIT(10)
+#define DR7_ZERO (BITS(15, 14) | BITS(12, 11))
 #define DR7_GD BIT(13)
 
 #define XCR0_X87 BIT(0)
