@@ -119,9 +119,9 @@ class Console:
         lines = [line for line in (self.child.before or "").splitlines() if line.strip()]
         return lines[-1].strip() if lines else "(nothing)"
 
-    def type(self, text):
-        """Types a line, as a person would."""
-        self.child.sendline(text)
+    def type(self, keys):
+        """Presses the keys."""
+        self.child.send(keys)
 
     def wait_for_end(self):
         """Waits until QEMU ended by itself, with status 0, after the farewell of L0."""
@@ -147,7 +147,7 @@ def hold_dialogue(run, console):
         if kind == "<":
             console.wait_for(text)
         else:
-            console.type(text)
+            console.type(text + "\r" if kind == ">" else text)
     if run.end == "off":
         console.wait_for_end()
 

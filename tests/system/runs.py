@@ -52,10 +52,13 @@ class Run:
 def _dialogue(name, text):
     steps = []
     for line in filter(None, text.splitlines()):
-        match = re.fullmatch(r"([<>]) ?(.*)", line)
+        match = re.fullmatch(r"([<>!]) ?(.*)", line)
         if not match:
-            raise ConfigError(f"[{name}] dialogue line begins with neither < nor >: {line!r}")
-        steps.append(match.groups())
+            raise ConfigError(f"[{name}] dialogue line begins with none of < > !: {line!r}")
+        kind, step = match.groups()
+        if kind == "!":
+            step = re.sub(r"\^(.)", lambda key: chr(ord(key.group(1)) & 0x1F), step)
+        steps.append((kind, step))
     return tuple(steps)
 
 
