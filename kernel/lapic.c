@@ -111,8 +111,9 @@ void lapic_init_this_cpu(void)
 		choose_mode();
 	enable();
 	is_up = true;
+	reg_write(REG_TIMER_INITIAL, 0);
 	reg_write(REG_TPR, 0);
-	reg_write(REG_LVT_TIMER, LVT_MASKED | IRQ_TIMER);
+	reg_write(REG_LVT_TIMER, IRQ_TIMER); /* one-shot; silent while its count is 0 */
 	reg_write(REG_LVT_LINT0, LVT_MASKED); /* the legacy PIC; it is masked as well */
 	reg_write(REG_LVT_ERROR, LVT_MASKED);
 	reg_write(REG_TIMER_DIVIDE, TIMER_DIVIDE_1);
@@ -159,7 +160,6 @@ void lapic_send_nmi_to_others(void)
 
 void lapic_timer_start(uint32_t count)
 {
-	reg_write(REG_LVT_TIMER, IRQ_TIMER);
 	reg_write(REG_TIMER_INITIAL, count);
 }
 
