@@ -40,7 +40,7 @@ static void report_segment(const char *name, const struct vmcb_seg *s)
 		 (unsigned long long)s->base);
 }
 
-/* FS, GS, LDTR and TR of the vCPU on this CPU are live in the CPU: here they are as last saved. */
+/* FS, GS, LDTR and TR of a vCPU that runs are in its CPU: here they are as they were last saved. */
 static void report_segments(const struct vmcb_save *s)
 {
 	report_segment("cs", &s->cs);

@@ -29,6 +29,7 @@
 /* In vmrun.asm. */
 void svm_loop(struct vcpu *v);
 void svm_vmload(hpa_t vmcb);
+void svm_vmsave(hpa_t vmcb);
 
 /* What L0 must see, in L1 and in L2: devices and machine state that are not the guest's to touch, events of the real
  * machine, and every SVM instruction, since L1's EFER.SVME and GIF are ours to emulate. */
@@ -319,6 +320,7 @@ void vcpu_run(struct vcpu *v)
 	spin_unlock(&v->l1->dev_lock);
 	if (vcpu_ready(v))
 		svm_loop(v);
+	svm_vmsave(hpa_of(v->vmcb01)); /* for the report of its end */
 	write_dr7(DR7_FIXED);
 	time_arm_ns(UINT64_MAX);
 	this_cpu()->current_vcpu = NULL;
