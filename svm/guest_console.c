@@ -17,6 +17,7 @@
 #define ESCAPE 0x1D /* Ctrl-] */
 #define ESCAPE_HELP "\nCtrl-] then: 1-9 a guest's console, m the monitor, Ctrl-] for the guest itself\n"
 #define REPLAY_LINES 24
+#define TAGGED_MAX 256 /* tag, line, line end */
 #define PATIENCE_NS (250 * NS_PER_MS) /* how long an unfinished line keeps others from being shown */
 
 static struct spinlock console_lock;
@@ -48,16 +49,21 @@ static void print_ring(const struct guest_output *o, uint64_t from, uint64_t to)
 	}
 }
 
+/* One write for a line, so that what other CPUs print stands before or behind it. Very long lines are cut in two. */
 static void print_tagged(const struct l1 *l1, uint64_t from, uint64_t to)
 {
-	char tag[L1_NAME_MAX + sizeof("[] ")];
+	char text[TAGGED_MAX];
 
-	ksnprintf(tag, sizeof(tag), "[%s] ", l1->name);
-	print(tag);
 	while (to > from && ring_at(&l1->output, to - 1) == '\r')
 		to--;
-	print_ring(&l1->output, from, to);
-	print("\n");
+	do {
+		size_t n = (size_t)ksnprintf(text, sizeof(text), "[%s] ", l1->name);
+
+		while (from < to && n < sizeof(text) - 1)
+			text[n++] = ring_at(&l1->output, from++);
+		text[n++] = '\n';
+		console_write(text, n);
+	} while (from < to);
 }
 
 /* The whole lines that wait; with `all`, also what stands behind the last line end. */
