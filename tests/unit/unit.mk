@@ -3,19 +3,24 @@
 # tests/unit/unit.mk - builds build/tests/unit/test_<name> from tests/unit/test_<name>.c.
 # A test names the sources it links in a comment among its first lines, from the top of the
 # tree:   /* links: nested/walk12.c tests/unit/fake_l1.c */   The word zydis stands for the
-# decoder. Everything is compiled for Linux, with sanitizers that end the program.
+# decoder. Functions named after "wraps:" in such a comment are called through __wrap_<name>
+# between files. Everything is compiled for Linux, with sanitizers that end the program.
 
 UNIT_OUT := build/tests/unit
 
 UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wswitch-enum -Werror
 
+comma := ,
+
 # The pure folders see what they may include, and no more; here as in the kernel.
 UNIT_INCLUDE_nested := -Iinclude
 UNIT_INCLUDE_vdev   := -Iinclude
 unit_include = $(or $(UNIT_INCLUDE_$(firstword $(subst /, ,$(1)))),-I. -Iinclude $(ZYDIS_CFLAGS))
 
-unit_links = $(shell sed -n '1,12s/ *\*\/ *$$//; 1,12s/.*links: *//p' tests/unit/$(1).c)
+unit_words = $(shell sed -n '1,12s/ *\*\/ *$$//; 1,12s/.*$(2): *//p' tests/unit/$(1).c)
+unit_links = $(call unit_words,$(1),links)
+unit_wraps = $(patsubst %,-Wl$(comma)--wrap=%,$(call unit_words,$(1),wraps))
 unit_objs  = $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$(filter %.c,$(1))) $(if $(filter zydis,$(1)),$(ZYDIS_OBJS))
 
 UNIT_NAMES    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
@@ -36,7 +41,7 @@ $(UNIT_OUT)/obj/%.o: %.c | $(DEPS_STAMP) $(ZYDIS_READY)
 define unit_program
 $(UNIT_OUT)/$(1): $(UNIT_OUT)/obj/tests/unit/$(1).o $(call unit_objs,$(call unit_links,$(1)))
 	echo "  LD   $$@"
-	$$(CC) $$(UNIT_CFLAGS) -o $$@ $$^ -lcmocka
+	$$(CC) $$(UNIT_CFLAGS) $(call unit_wraps,$(1)) -o $$@ $$^ -lcmocka
 endef
 $(foreach name,$(UNIT_NAMES),$(eval $(call unit_program,$(name))))
 
