@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests/unit/strict_l0.c - see strict_l0.h. The linker puts the __wrap_ functions between the files of nested/, and
- * they leave out what the test wants left out. */
+/* tests/unit/strict_l0.c - see strict_l0.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,15 +15,15 @@
 #define NPT01_PAGES 4
 #define FAULTS_MAX 8 /* more for one access means that the CPU does not see what L0 writes */
 
-static enum strict_rule removed;
-static struct strict_world *world; /* for the functions that the linker puts in between */
+enum strict_rule strict_removed;
+struct strict_world *strict_current;
 
 static ALIGNED(4096) uint64_t npt01[NPT01_PAGES][512];
 
 static bool removes_clean(enum strict_rule base, unsigned *bit)
 {
-	*bit = removed - base;
-	return removed >= base && *bit < 16;
+	*bit = strict_removed - base;
+	return strict_removed >= base && *bit < 16;
 }
 
 static void complain(struct strict_world *w, const char *what, unsigned long long detail)
@@ -38,79 +37,6 @@ const char *strict_complaint(const struct strict_world *w)
 	if (w->complaint[0])
 		return w->complaint;
 	return w->cpus[0].complaint[0] ? w->cpus[0].complaint : w->cpus[1].complaint;
-}
-
-/* --- between the files of nested/ --- */
-
-void __real_tlb02_flush_all(struct tlb02 *tlb02);
-void __wrap_tlb02_flush_all(struct tlb02 *tlb02);
-void __wrap_tlb02_flush_all(struct tlb02 *tlb02)
-{
-	if (removed != RULE_ALL_TLB)
-		__real_tlb02_flush_all(tlb02);
-}
-
-/* Who asks: INVLPGA (L1 runs, VMCB12 not looked at), VMRUN by its TLB_CONTROL, or the exit of an L2. */
-void __real_tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12);
-void __wrap_tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12);
-void __wrap_tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12)
-{
-	uint8_t control = world->rig->n.snap.control.tlb_control;
-
-	if (removed == RULE_EXIT_BEFORE_ENTRY && world->rig->n.in_l2)
-		return;
-	if (removed == RULE_ASID_TLB && control == TLB_CONTROL_ASID)
-		return;
-	if (removed == RULE_NON_GLOBAL_TLB && control == TLB_CONTROL_ASID_NON_GLOBAL)
-		return;
-	__real_tlb02_flush_asid12(tlb02, asid12);
-}
-
-void __real_npt02_drop_all(struct npt02 *npt02);
-void __wrap_npt02_drop_all(struct npt02 *npt02);
-void __wrap_npt02_drop_all(struct npt02 *npt02)
-{
-	if (removed != RULE_ALL_SHADOW && removed != RULE_NPT01_SHADOW)
-		__real_npt02_drop_all(npt02);
-}
-
-void __real_npt02_drop_asid(struct npt02 *npt02, uint32_t asid12);
-void __wrap_npt02_drop_asid(struct npt02 *npt02, uint32_t asid12);
-void __wrap_npt02_drop_asid(struct npt02 *npt02, uint32_t asid12)
-{
-	if (removed != RULE_ASID_SHADOW)
-		__real_npt02_drop_asid(npt02, asid12);
-}
-
-struct npt02_root *__real_npt02_get(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12, bool *fresh);
-struct npt02_root *__wrap_npt02_get(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12, bool *fresh);
-struct npt02_root *__wrap_npt02_get(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12, bool *fresh)
-{
-	struct npt12 key = *npt12;
-	struct npt02_root *root;
-
-	if (removed == RULE_KEY_NCR3)
-		key.ncr3 = world->tables[TABLE_A].npt12.ncr3;
-	if (removed == RULE_KEY_NXE)
-		key.nxe = true;
-	if (removed == RULE_KEY_LEVELS)
-		key.levels = 4;
-	root = __real_npt02_get(npt02, &key, removed == RULE_KEY_ASID ? 1 : asid12, fresh);
-	if (removed == RULE_FRESH)
-		*fresh = false;
-	return root;
-}
-
-uint32_t __real_tlb02_asid(struct tlb02 *tlb02, uint32_t asid12, hpa_t table, bool *flush);
-uint32_t __wrap_tlb02_asid(struct tlb02 *tlb02, uint32_t asid12, hpa_t table, bool *flush);
-uint32_t __wrap_tlb02_asid(struct tlb02 *tlb02, uint32_t asid12, hpa_t table, bool *flush)
-{
-	uint32_t asid = __real_tlb02_asid(tlb02, removed == RULE_TAG_ASID ? 1 : asid12,
-					  removed == RULE_TAG_TABLE ? hpa(0) : table, flush);
-
-	if (removed == RULE_TAG_FLUSH)
-		*flush = false;
-	return asid;
 }
 
 /* --- entries and exits, as svm/vmrun.asm, svm/exit.c and svm/nested_glue.c have them --- */
@@ -205,8 +131,8 @@ struct strict_world *strict_new(enum strict_rule rule)
 	struct strict_world *w = aligned_alloc(PAGE_SIZE, sizeof(*w)); /* VMCBs are aligned, so the CPU is */
 
 	memset(w, 0, sizeof(*w));
-	removed = rule;
-	world = w;
+	strict_removed = rule;
+	strict_current = w;
 	w->rig = rig_new(RIG_FEATURES, 0x00);
 	w->plain_pages = aligned_alloc(PAGE_SIZE, sizeof(*w->plain_pages));
 	w->cpu = &w->cpus[0];
@@ -286,9 +212,9 @@ static void forget_to_clear(struct strict_world *w, uint64_t at)
 
 	if (removes_clean(RULE_CLEAN_02, &bit) && w->rig->n.vmrun_count > 1)
 		c->clean |= BIT32(bit);
-	if (removed == RULE_CLEAN_FIRST)
+	if (strict_removed == RULE_CLEAN_FIRST)
 		c->clean = CLEAN_ALL;
-	if (removed == RULE_CLEAN_MOVED)
+	if (strict_removed == RULE_CLEAN_MOVED)
 		c->clean = rig_vmcb12(w->rig, at)->control.clean;
 }
 
@@ -351,9 +277,9 @@ void strict_refused(struct strict_world *w, uint64_t at)
 void strict_invlpga(struct strict_world *w, uint32_t asid)
 {
 	l0_exit(w, VMEXIT_INVLPGA, 0, 0);
-	if (asid == 0 && removed != RULE_INVLPGA_L1)
+	if (asid == 0 && strict_removed != RULE_INVLPGA_L1)
 		flush_on_entry(w->rig->vmcb01);
-	if (asid != 0 && removed != RULE_INVLPGA)
+	if (asid != 0 && strict_removed != RULE_INVLPGA)
 		nested_invlpga(&w->rig->n, asid);
 	l0_enter(w);
 }
@@ -426,7 +352,7 @@ static bool l0_npf(struct strict_world *w, const struct strict_access *a, enum s
 	if (!n->root)
 		return false;
 	r = npt02_fault(&n->npt02, n->root, w->rig->l1, l2pa(a->exitinfo2), a->exitinfo1);
-	if (r.dropped && removed != RULE_DROPPED)
+	if (r.dropped && strict_removed != RULE_DROPPED)
 		flush_on_entry(w->rig->vmcb02);
 	if (r.verdict == NPT02_REFLECT)
 		*result = L2_REFLECTED;
@@ -481,7 +407,7 @@ void strict_emulated_cr3(struct strict_world *w, uint32_t asid)
 {
 	l0_exit(w, VMEXIT_CR_WRITE(3), 0, 0);
 	vmcb_set_cr3(w->rig->vmcb02, STRICT_GUEST_TABLE(asid));
-	if (removed != RULE_EMULATED_CR3)
+	if (strict_removed != RULE_EMULATED_CR3)
 		flush_on_entry(w->rig->vmcb02);
 	l0_enter(w);
 }
@@ -496,12 +422,12 @@ void strict_take_page(struct strict_world *w, uint64_t at)
 	npt01[NPT01_PAGES - 1][at / PAGE_SIZE] = 0;
 	fake_l1_hole(w->rig->l1, at, PAGE_SIZE);
 	npt02_drop_all(&w->rig->n.npt02);
-	if (removed != RULE_NPT01_L2) {
+	if (strict_removed != RULE_NPT01_L2) {
 		tlb02_flush_all(&w->rig->n.tlb02);
 		if (now == w->rig->vmcb02)
 			flush_on_entry(now);
 	}
-	if (removed != RULE_NPT01_L1)
+	if (strict_removed != RULE_NPT01_L1)
 		flush_on_entry(w->rig->vmcb01);
 	l0_enter(w);
 }
@@ -513,12 +439,12 @@ void strict_move_to_cpu(struct strict_world *w, unsigned index)
 
 	l0_exit(w, VMEXIT_INTR, 0, 0);
 	w->cpu = &w->cpus[index];
-	if (removed != RULE_OTHER_CPU_TLB) {
+	if (strict_removed != RULE_OTHER_CPU_TLB) {
 		tlb02_flush_all(&rig->n.tlb02);
 		flush_on_entry(rig->vmcb01);
 		flush_on_entry(rig->vmcb02);
 	}
-	if (removed != RULE_OTHER_CPU_CLEAN)
+	if (strict_removed != RULE_OTHER_CPU_CLEAN)
 		rig->vmcb01->control.clean = rig->vmcb02->control.clean = 0;
 	l0_enter(w);
 }

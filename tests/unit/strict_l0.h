@@ -29,6 +29,9 @@ enum strict_rule {
 	RULE_COUNT = RULE_CLEAN_01 + 16,
 };
 
+extern enum strict_rule strict_removed;      /* the one that is left out, of the world that exists */
+extern struct strict_world *strict_current;
+
 #define STRICT_DATA UINT64_C(0x40000) /* pages that L2s use */
 #define STRICT_DATA_PAGES 32u
 #define STRICT_ASIDS 8u

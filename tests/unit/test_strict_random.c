@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/msrpm12.c nested/reason.c */
 /* links: nested/exit_invalid.c nested/exit_full.c nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c */
-/* links: tests/unit/strict_l0.c tests/unit/strict_cpu.c tests/unit/rig.c tests/unit/fake_l1.c */
+/* links: tests/unit/strict_l0.c tests/unit/strict_rules.c tests/unit/strict_cpu.c */
+/* links: tests/unit/rig.c tests/unit/fake_l1.c */
 /* wraps: tlb02_flush_all tlb02_flush_asid12 tlb02_asid npt02_drop_all npt02_drop_asid npt02_get */
 /* tests/unit/test_strict_random.c - an L1 that does everything at random, but flushes what the manual says it must, runs
  * L2s on the CPU that forgives nothing: no stale translation and no stale VMCB field is ever used, and VMCB02 is always
