@@ -17,6 +17,7 @@
  * answers with V_TPR, which is right only while L1 virtualizes interrupt masking. */
 static void build_intercepts(struct vmcb_control *c, const struct vmcb_control *c12, const uint32_t *l0)
 {
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < ICPT_COUNT; i++)
 		c->intercept[i] = l0[i] | c12->intercept[i];
 	c->intercept[ICPT_CR] |= CR8_WRITE;

@@ -41,17 +41,15 @@ bool msrpm12_intercepts(struct port *port, l1pa_t base, uint32_t msr, bool write
 
 bool msrpm02_merge(struct port *port, l1pa_t base12, bool enabled12, const uint8_t *msrpm01, uint8_t *msrpm02)
 {
-	const volatile uint8_t *map12 = NULL;
+	static const uint8_t none[PAGE_SIZE], all[PAGE_SIZE] = {[0 ... PAGE_SIZE - 1] = 0xFF};
+	const volatile uint8_t *map12 = none;
 
 	if (enabled12)
 		map12 = port_l1_ptr(port, l1pa(align_down(base12.a, PAGE_SIZE)), PAGE_SIZE);
-	for (unsigned i = 0; i < ARRAY_COUNT(open_bytes); i++) {
-		unsigned byte = open_bytes[i];
-		uint8_t wanted = 0;
-
-		if (enabled12)
-			wanted = map12 ? map12[byte] : 0xFF;
-		msrpm02[byte] = msrpm01[byte] | wanted;
-	}
-	return !enabled12 || map12;
+	if (unlikely(!map12))
+		map12 = all;
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < ARRAY_COUNT(open_bytes); i++)
+		msrpm02[open_bytes[i]] = (uint8_t)(msrpm01[open_bytes[i]] | map12[open_bytes[i]]);
+	return map12 != all;
 }

@@ -26,6 +26,7 @@ static uint64_t v_intr_known(uint32_t features)
 /* The control fields that VMRUN reads, as far as this L1 was offered them. */
 static void copy_control(struct vmcb_control *c, const struct vmcb_control *from, const struct nested_caps *caps)
 {
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < ICPT_COUNT; i++)
 		c->intercept[i] = from->intercept[i] & caps->intercepts[i];
 	c->iopm_base = from->iopm_base & ~PAGE_MASK;

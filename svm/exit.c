@@ -181,7 +181,7 @@ static bool is_no_exit(struct vcpu *v)
 {
 	if (unlikely(v->once.on) && once_end(v))
 		return true;
-	return unlikely(quirks) && quirk_after_exit(v) == RESUME_SAME;
+	return unlikely(quirks) && quirk_concerns(v) && quirk_after_exit(v) == RESUME_SAME;
 }
 
 bool svm_exit(struct vcpu *v)

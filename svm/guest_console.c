@@ -203,9 +203,12 @@ void guest_console_ended(struct l1 *l1)
 	struct l1 *next = vmm_other_guest(l1);
 
 	spin_lock(&console_lock);
+	line_open = line_open || !focus; /* the monitor's prompt */
 	end_line();
 	show_lines(l1, true);
 	klog("guest %s ended: %s", l1->name, l1->end_reason);
+	if (!focus)
+		monitor_redraw();
 	if (focus == l1 && (next || vmm_stays())) {
 		move_focus(next);
 		if (next)

@@ -4,6 +4,7 @@
 #define SVM_MEMO_H
 
 #include <bits.h>
+#include <compiler.h>
 
 #define MEMO_COUNT 128 /* a power of two; enough for what several L2s run in turn */
 #define MEMO_LEVELS 4
@@ -27,7 +28,7 @@ struct memo {
 	enum memo_move move;
 	uint8_t reg, size;
 	uint64_t imm;
-};
+} ALIGNED(256); /* a power of two: found by a shift */
 
 /* The instruction at RIP of the level that runs, if it is known and nothing has changed since. */
 const struct memo *memo_find(struct vcpu *v);

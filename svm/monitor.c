@@ -272,6 +272,11 @@ void monitor_begin(void)
 	say("\n" PROMPT);
 }
 
+void monitor_redraw(void)
+{
+	say(PROMPT "%.*s", (int)line_len, line);
+}
+
 static void enter(void)
 {
 	say("\n");

@@ -4,6 +4,9 @@
 #ifndef SVM_QUIRK_H
 #define SVM_QUIRK_H
 
+#include <amd/cpu.h>
+#include <amd/exitcode.h>
+
 #include "svm/vcpu.h"
 
 enum quirk {
@@ -36,7 +39,26 @@ void quirk_arm(struct vcpu *v);
 /* Intercepted for the same reason. */
 enum resume quirk_dr7_write(struct vcpu *v);
 
-/* After every exit, before anybody has looked at it: makes of the exit what a CPU that follows the manual would have
+/* Exit codes that quirk_after_exit() may change or refuse, as bits. */
+static const uint64_t quirk_codes[VMEXIT_INTERCEPT_END / 64] = {
+	UINT64_MAX, /* accesses to CRn and DRn */
+	BIT(VMEXIT_EXCP(VEC_UD) - 64) | BIT(VMEXIT_CR0_SEL_WRITE - 64) | BIT(VMEXIT_RDTSC - 64) |
+		BIT(VMEXIT_SWINT - 64),
+	BIT(VMEXIT_WBINVD - 128),
+};
+
+/* Has quirk_after_exit() anything to do? Mostly not, and this is asked after every exit. */
+static inline bool quirk_concerns(const struct vcpu *v)
+{
+	const struct vmcb_control *c = &v->vmcb->control;
+	uint64_t code = c->exitcode;
+
+	if (code < VMEXIT_INTERCEPT_END && (quirk_codes[code / 64] >> (code % 64) & 1))
+		return true;
+	return (c->int_shadow & INT_SHADOW_ACTIVE) || v->shadow_held || v->event_given;
+}
+
+/* If quirk_concerns() said so: after an exit, before anybody has looked at it: makes of the exit what a CPU that follows the manual would have
  * stored. RESUME_SAME: there is no exit to handle, an exception came first and is pending now. */
 enum resume quirk_after_exit(struct vcpu *v);
 
