@@ -7,11 +7,9 @@
 #include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
-#include "kernel/percpu.h"
 #include "kernel/pmm.h"
 #include "kernel/power.h"
 #include "kernel/smp.h"
-#include "kernel/string.h"
 #include "kernel/time.h"
 #include "svm/config.h"
 #include "svm/guest_console.h"
@@ -144,9 +142,10 @@ static _Noreturn void boot_cpu_loop(void)
 	for (;;) {
 		struct vcpu *v = boot_cpu_vcpu;
 
-		boot_cpu_vcpu = NULL; /* nobody sets it while one of CPU 0 is waiting or running */
-		if (v)
+		if (v) {
+			boot_cpu_vcpu = NULL; /* nobody sets it again before this one has stopped */
 			vcpu_thread(v);
+		}
 		guest_console_poll();
 		if (!stays && !vmm_other_guest(NULL))
 			break;
