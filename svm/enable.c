@@ -14,7 +14,7 @@
 
 #define ASID_COUNT_MIN 4 /* host, L1, and two for L2s */
 
-static struct svm_cpu cpu;
+struct svm_cpu svm_this_cpu;
 
 static bool vendor_has_svm(void)
 {
@@ -31,7 +31,7 @@ static void check_svm_enabled(void)
 
 	if (!rdmsr_safe(MSR_VM_CR, &vm_cr) || !(vm_cr & VM_CR_SVMDIS))
 		return;
-	if (cpu.features & SVM_FEAT_SVML)
+	if (svm_this_cpu.features & SVM_FEAT_SVML)
 		fatal("SVM is disabled and locked with a key (VM_CR.SVMDIS); enable SVM in the firmware setup");
 	fatal("SVM is disabled by the firmware (VM_CR.SVMDIS); enable SVM (AMD-V) in the firmware setup");
 }
@@ -45,19 +45,19 @@ void svm_check_cpu(void)
 	if (cpuid(CPUID_EXT_MAX, 0).eax < CPUID_SVM || !(cpuid(CPUID_EXT_FEATURES, 0).ecx & CPUID_81_ECX_SVM))
 		fatal("this CPU has no SVM; use a CPU with AMD-V (in QEMU: -cpu max or -cpu EPYC,+svm)");
 	r = cpuid(CPUID_SVM, 0);
-	cpu.features = r.edx;
-	cpu.asid_count = r.ebx;
-	cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
+	svm_this_cpu.features = r.edx;
+	svm_this_cpu.asid_count = r.ebx;
+	svm_this_cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
 	check_svm_enabled();
-	if (!(cpu.features & SVM_FEAT_NP))
+	if (!(svm_this_cpu.features & SVM_FEAT_NP))
 		fatal("this CPU has no nested paging; use a newer AMD CPU (family 10h or later)");
-	if (cpu.asid_count < ASID_COUNT_MIN)
-		fatal("this CPU has only %u ASIDs; Nestling needs %u", cpu.asid_count, ASID_COUNT_MIN);
-	klog("svm: revision %u, %u ASIDs, features %08x%s%s%s%s%s%s", r.eax & 0xFF, cpu.asid_count, cpu.features,
-	     cpu.features & SVM_FEAT_NP ? " np" : "", cpu.features & SVM_FEAT_NRIPS ? " nrips" : "",
-	     cpu.features & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",
-	     cpu.features & SVM_FEAT_DECODE_ASSISTS ? " decodeassists" : "",
-	     cpu.features & SVM_FEAT_VGIF ? " vgif" : "", cpu.features & SVM_FEAT_VMCB_CLEAN ? " vmcbclean" : "");
+	if (svm_this_cpu.asid_count < ASID_COUNT_MIN)
+		fatal("this CPU has only %u ASIDs; Nestling needs %u", svm_this_cpu.asid_count, ASID_COUNT_MIN);
+	klog("svm: revision %u, %u ASIDs, features %08x%s%s%s%s%s%s", r.eax & 0xFF, svm_this_cpu.asid_count, svm_this_cpu.features,
+	     svm_this_cpu.features & SVM_FEAT_NP ? " np" : "", svm_this_cpu.features & SVM_FEAT_NRIPS ? " nrips" : "",
+	     svm_this_cpu.features & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",
+	     svm_this_cpu.features & SVM_FEAT_DECODE_ASSISTS ? " decodeassists" : "",
+	     svm_this_cpu.features & SVM_FEAT_VGIF ? " vgif" : "", svm_this_cpu.features & SVM_FEAT_VMCB_CLEAN ? " vmcbclean" : "");
 	quirk_detect();
 }
 
@@ -69,9 +69,4 @@ void svm_enable_this_cpu(void)
 		fatal("no memory for a host save area; give the machine more memory");
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
 	wrmsr(MSR_VM_HSAVE_PA, save_area.a);
-}
-
-const struct svm_cpu *svm_cpu(void)
-{
-	return &cpu;
 }

@@ -16,6 +16,10 @@ struct svm_cpu {
 void svm_check_cpu(void);
 /* Every CPU: EFER.SVME and a host save area. */
 void svm_enable_this_cpu(void);
-const struct svm_cpu *svm_cpu(void);
+extern struct svm_cpu svm_this_cpu; /* written by svm_check_cpu() alone */
+static inline const struct svm_cpu *svm_cpu(void)
+{
+	return &svm_this_cpu;
+}
 
 #endif

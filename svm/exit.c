@@ -47,34 +47,35 @@ static const struct encoding *usual_encoding(const struct vmcb_control *c)
 	return c->exitcode == VMEXIT_MSR && c->exitinfo1 ? &wrmsr_encoding : &usual[c->exitcode];
 }
 
-static unsigned decoded_length(struct vcpu *v)
+static COLD unsigned decode_length(struct vcpu *v)
 {
-	const struct memo *memo = memo_find(v);
-	const struct encoding *e;
-	unsigned length;
+	const struct encoding *e = usual_encoding(&v->vmcb->control);
+	unsigned length = insn_length(v, e->bytes, e->length);
 
-	if (likely(memo))
-		return memo->length;
-	e = usual_encoding(&v->vmcb->control);
-	length = insn_length(v, e->bytes, e->length);
 	memo_learn(v, length);
 	return length;
+}
+
+static unsigned find_length(struct vcpu *v)
+{
+	const struct vmcb_control *c = &v->vmcb->control;
+	const struct memo *memo;
+
+	if (svm_cpu()->features & SVM_FEAT_NRIPS)
+		return (unsigned)(c->nrip - v->vmcb->save.rip);
+	if (c->exitcode == VMEXIT_IOIO)
+		return (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
+	memo = memo_find(v);
+	return likely(memo) ? memo->length : decode_length(v);
 }
 
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
 unsigned exit_insn_length(struct vcpu *v)
 {
-	const struct vmcb_control *c = &v->vmcb->control;
-
-	if (v->insn_len_known)
-		return v->insn_len;
-	v->insn_len_known = true;
-	if (svm_cpu()->features & SVM_FEAT_NRIPS)
-		v->insn_len = (uint8_t)(c->nrip - v->vmcb->save.rip);
-	else if (c->exitcode == VMEXIT_IOIO)
-		v->insn_len = (uint8_t)(c->exitinfo2 - v->vmcb->save.rip);
-	else
-		v->insn_len = (uint8_t)decoded_length(v);
+	if (!v->insn_len_known) {
+		v->insn_len = (uint8_t)find_length(v);
+		v->insn_len_known = true;
+	}
 	return v->insn_len;
 }
 
@@ -82,7 +83,7 @@ unsigned exit_insn_length(struct vcpu *v)
 void exit_advance_rip(struct vcpu *v)
 {
 	struct vmcb *vmcb = v->vmcb;
-	uint64_t rip = vmcb->save.rip + exit_insn_length(v);
+	uint64_t rip = vmcb->save.rip + (v->insn_len_known ? v->insn_len : exit_insn_length(v));
 
 	vmcb->save.rip = (vmcb->save.efer & EFER_LMA) && (vmcb->save.cs.attr & SEG_L) ? rip : (uint32_t)rip;
 	vmcb->save.rflags &= ~RFLAGS_RF;
@@ -173,7 +174,7 @@ static void after_vmexit(struct vcpu *v)
 	v->insn_len_known = false;
 	if (unlikely(c->exitintinfo & EVENT_V))
 		inject_collect(v);
-	v->exit_counts[vcpu_level(v) - 1][exit_counter(c->exitcode)]++;
+	v->counts[exit_counter(c->exitcode)]++;
 }
 
 /* An exit that is about nothing but a trick of L0's own, or that a fault of the guest comes before. */
@@ -200,5 +201,5 @@ bool svm_exit(struct vcpu *v)
 	CHECK(resume != RESUME_UNDECIDED);
 	if (resume == RESUME_NEXT)
 		exit_step_over(v);
-	return vcpu_ready(v);
+	return likely(!vcpu_has_work(v)) || vcpu_ready(v);
 }

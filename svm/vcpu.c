@@ -83,6 +83,7 @@ struct vcpu *vcpu_create(struct l1 *l1, unsigned index)
 	v->l1 = l1;
 	v->index = index;
 	v->shadow_pool = pool;
+	v->apic_attention = &l1->machine.lapic[index].attention;
 	if (!alloc_parts(v) || (l1->nested && !pool)) {
 		vcpu_destroy(v);
 		return NULL;
@@ -116,6 +117,7 @@ void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb)
 {
 	v->vmcb = vmcb;
 	v->vmcb_hpa = hpa_of(vmcb);
+	v->counts = v->exit_counts[vmcb == v->vmcb02];
 }
 
 static struct vmcb_seg seg(uint16_t sel, uint16_t attr, uint32_t limit, uint64_t base)

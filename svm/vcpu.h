@@ -66,6 +66,8 @@ struct vcpu {
 	void *shadow_pool;            /* memory of nested.npt02; null when SVM is not offered */
 	uint64_t deadline;            /* guest time at which machine_tick() is due, as the timer is armed */
 	uint64_t exit_counts[2][EXIT_COUNTERS]; /* [level - 1] */
+	uint64_t *counts;             /* those of the level that runs */
+	const uint32_t *apic_attention; /* of this vCPU's APIC: not 0 when machine_wants_attention() */
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
 	struct msr_store msrs;
 	struct memo memos[MEMO_COUNT];
@@ -117,6 +119,12 @@ void vcpu_init(struct vcpu *v);
 void vcpu_startup(struct vcpu *v, uint8_t vector);
 /* Between an exit and the next entry: events, halts. False: the L1 has ended. */
 bool vcpu_ready(struct vcpu *v);
+/* May vcpu_ready() have anything to do? */
+static inline bool vcpu_has_work(const struct vcpu *v)
+{
+	return v->attention || __atomic_load_n(v->apic_attention, __ATOMIC_RELAXED) ||
+	       v->activity != VCPU_RUNNING || v->live_msrs_stale || v->l1->stop;
+}
 /* Which VMCB runs next. */
 void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb);
 /* After a device access: the next deadline may have moved. */

@@ -23,6 +23,7 @@ void fake_reset(void)
 	struct vmcb_save *save = &fake.vmcb.save;
 
 	memset(&fake, 0, sizeof(fake));
+	svm_this_cpu = (struct svm_cpu){0};
 	fake.l1.low = (struct l1_ram){ .size = FAKE_RAM, .host = hpa_of(low) };
 	fake.l1.high = (struct l1_ram){ .base = L1_HIGH_BASE, .size = FAKE_HIGH, .host = hpa_of(high) };
 	fake.v.l1 = &fake.l1;
@@ -135,13 +136,7 @@ void l1_end(struct l1 *l1, const char *fmt, ...)
 	va_end(args);
 }
 
-const struct svm_cpu *svm_cpu(void)
-{
-	static struct svm_cpu cpu;
-
-	cpu.features = fake.svm_features;
-	return &cpu;
-}
+struct svm_cpu svm_this_cpu;
 
 uint64_t live_segment_base(unsigned segment)
 {

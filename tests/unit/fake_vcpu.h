@@ -33,7 +33,6 @@ struct fake {
 	unsigned port_count, port_size;
 	unsigned rearmed;
 	uint64_t fs_base, gs_base;
-	uint32_t svm_features;
 	/* NPT12: L2-physical + npt12_offset is L1-physical; accesses to npt12_refused's page fail with npt12_error. */
 	uint64_t npt12_offset, npt12_refused, npt12_error;
 	unsigned npt12_walks[2]; /* reads, writes */

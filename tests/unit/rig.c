@@ -33,15 +33,6 @@ static struct nested_caps rig_caps(uint32_t features)
 	return caps;
 }
 
-static void *pages_new(size_t size)
-{
-	void *p = aligned_alloc(PAGE_SIZE, size);
-
-	if (!p)
-		abort();
-	return memset(p, 0, size);
-}
-
 /* L1 as it executes VMRUN. */
 static void init_vmcb01(struct vmcb *vmcb01)
 {
@@ -61,15 +52,11 @@ static void init_vmcb01(struct vmcb *vmcb01)
 	s->g_pat = PAT_RESET;
 }
 
-struct rig *rig_new(uint32_t features, uint8_t poison)
+void rig_reset(struct rig *rig, uint32_t features, uint8_t poison)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
 	struct nested_caps caps = rig_caps(features);
 
-	rig->l1 = fake_l1_new(RIG_RAM);
-	rig->pages = pages_new(sizeof(*rig->pages));
-	rig->vmcb01 = &rig->pages->vmcb01;
-	rig->vmcb02 = &rig->pages->vmcb02;
+	memset(rig->pages, 0, sizeof(*rig->pages));
 	memset(rig->vmcb01, poison, sizeof(*rig->vmcb01));
 	memset(rig->vmcb02, poison, sizeof(*rig->vmcb02));
 	memset(rig->pages->msrpm01, 0xFF, MSRPM_SIZE);
@@ -85,6 +72,17 @@ struct rig *rig_new(uint32_t features, uint8_t poison)
 		.msrpm02 = rig->pages->msrpm02,
 		.npt01_root = hpa_of(rig->pages->npt01),
 	};
+}
+
+struct rig *rig_new(uint32_t features, uint8_t poison)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	rig->l1 = fake_l1_new(RIG_RAM);
+	rig->pages = aligned_alloc(PAGE_SIZE, sizeof(*rig->pages));
+	rig->vmcb01 = &rig->pages->vmcb01;
+	rig->vmcb02 = &rig->pages->vmcb02;
+	rig_reset(rig, features, poison);
 	return rig;
 }
 

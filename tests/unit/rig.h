@@ -43,6 +43,8 @@ extern const uint32_t rig_intercepts[ICPT_COUNT];
 
 /* An L1 in 64-bit mode with 40 physical address bits, EFER.SVME set, GIF=1; VMCB01 and VMCB02 hold `poison`. */
 struct rig *rig_new(uint32_t features, uint8_t poison);
+/* The same again, with L1's memory left as it is. */
+void rig_reset(struct rig *rig, uint32_t features, uint8_t poison);
 void rig_free(struct rig *rig);
 
 /* VMCB12 in L1's memory. */

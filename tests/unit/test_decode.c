@@ -133,7 +133,7 @@ static void test_bytes_of_the_cpu(void **state)
 	memcpy(fake.vmcb.control.insn_bytes, "\x48\x89\x08", 3);
 	assert_true(insn_decode(&fake.v, &insn));
 	assert_int_equal(insn.length, 1); /* stale without the feature */
-	fake.svm_features = SVM_FEAT_DECODE_ASSISTS;
+	svm_this_cpu.features = SVM_FEAT_DECODE_ASSISTS;
 	assert_true(insn_decode(&fake.v, &insn));
 	assert_int_equal(insn.length, 3);
 	fake.vmcb.control.insn_len = 0;
@@ -251,7 +251,7 @@ static void test_exitinfo1(void **state)
 	assert_int_equal(INFO1(VMEXIT_SWINT, "\xCC"), VEC_BP);
 	fake.vmcb.control.exitinfo1 = 1;
 	assert_int_equal(INFO1(VMEXIT_MSR, "\x0F\x30"), 1);
-	fake.svm_features = SVM_FEAT_DECODE_ASSISTS;
+	svm_this_cpu.features = SVM_FEAT_DECODE_ASSISTS;
 	assert_int_equal(INFO1(VMEXIT_SWINT, "\xCD\x80"), 1);
 }
 
