@@ -12,6 +12,7 @@
 #include <amd/cpuid.h>
 #include <amd/exitcode.h>
 
+#include "svm/enable.h"
 #include "tests/unit/fake_vcpu.h"
 
 #define ROOT 0x1000u
