@@ -24,7 +24,7 @@ from results import Result  # noqa: E402
 UNIT_PROGRAMS = "build/tests/unit/test_*"
 UNIT_LIMIT = 120
 LOGS = "build/tests/logs"
-GUARDS = ("tools/deps.sh", "tools/symbols.sh", "tools/metrics.py --check")
+GUARDS = ("tools/deps.sh", "tools/symbols.sh", "tools/reading_order.sh", "tools/metrics.py --check")
 
 
 def pytest_addoption(parser):
