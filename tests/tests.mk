@@ -18,7 +18,7 @@ run-l2-linux: deps
 
 # Under three minutes: guards, unit tests, the short QEMU runs.
 check: deps
-	$(MAKE) --no-print-directory $(TEST_PARTS)
+	$(MAKE) --no-print-directory $(TEST_PARTS) payload
 	$(PYTEST) --group check
 
 test: deps

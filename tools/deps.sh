@@ -26,8 +26,7 @@ allowed() {
     drivers/*) [[ $target =~ ^(drivers|kernel)/ ]] ;;
     svm/nested_port.[ch]) [[ $target =~ ^(svm|kernel)/ || $target =~ ^nested/(nested|port)\.h$ ]] ;;
     svm/vdev_port.[ch]) [[ $target =~ ^(svm|kernel)/ || $target =~ ^vdev/(vdev|port)\.h$ ]] ;;
-    svm/decode.[ch]) [[ $target =~ ^(svm|kernel)/ || $target == "<Zydis/"* ]] ;;
-    svm/*) [[ $target =~ ^(svm|kernel)/ || $target == nested/nested.h || $target == vdev/vdev.h ]] ;;
+    svm/*) [[ $target =~ ^(svm|kernel)/ || $target == nested/nested.h || $target == vdev/vdev.h || $target == "<Zydis/"* ]] ;;
     net/*) [[ $target =~ ^(net|kernel|lwip)/ || $target == drivers/nic.h || $target == "<lwip/"* ]] ;;
     *) false ;;
     esac

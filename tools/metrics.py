@@ -14,7 +14,8 @@ import sys
 FOLDERS = ("include", "boot", "kernel", "drivers", "svm", "nested", "vdev", "net", "tests", "tools")
 FILE_LIMIT = 500
 FUNCTION_LIMIT = 60
-TOTAL_LIMIT = 20000
+HYPERVISOR = ("include", "boot", "kernel", "drivers", "svm", "nested", "vdev", "net")
+TOTAL_LIMIT = 20000 # of the hypervisor: what is linked, without tests and tools
 
 SOURCES = (".c", ".h", ".asm", ".inc", ".py", ".sh", ".mk")
 
@@ -64,7 +65,7 @@ def main():
                 text = f.read()
             lines = text.splitlines()
             files += 1
-            total += len(lines)
+            total += len(lines) if folder in HYPERVISOR else 0
             longest = max(longest, len(lines))
             if len(lines) > FILE_LIMIT:
                 offenders.append(f"{path}: {len(lines)} lines, the limit is {FILE_LIMIT}")
@@ -82,8 +83,8 @@ def main():
                   f"{statistics.median(lengths or [0]):6.0f} {max(lengths or [0]):7} "
                   f"{comments / max(code, 1):8.2f}")
     if total > TOTAL_LIMIT:
-        offenders.append(f"the tree has {total} lines, the limit is {TOTAL_LIMIT}")
-    print("\n".join(offenders) or f"no offenders; {total} lines in all")
+        offenders.append(f"the hypervisor has {total} lines, the limit is {TOTAL_LIMIT}")
+    print("\n".join(offenders) or f"no offenders; the hypervisor has {total} lines")
     sys.exit(1 if check and offenders else 0)
 
 
