@@ -119,6 +119,7 @@ enum {
 #define PTE_D BIT(6)
 #define PTE_PS BIT(7)
 #define PTE_G BIT(8)
+#define PTE_AVL BIT(9)
 #define PTE_NX BIT(63)
 #define PTE_ADDR BITS(51, 12)
 #define PDPT_ADDR BITS(31, 5) /* CR3 of PAE mode: the table of four entries is 32-byte aligned */

@@ -270,6 +270,9 @@ static void no_nested_paging_runs_on_npt01(void **state)
 	struct vmcb *vmcb12 = rig_legal(rig, RIG_VMCB12);
 
 	(void)state;
+	rig_enter(rig, RIG_VMCB12);
+	assert_non_null(rig->n.root);
+	assert_true(rig_exit(rig, VMEXIT_VMMCALL));
 	vmcb12->control.misc = 0;
 	rig_enter(rig, RIG_VMCB12);
 	assert_null(rig->n.root);

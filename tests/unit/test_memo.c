@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* links: svm/emulate.c svm/emulate_mem.c svm/emulate_alu.c svm/emulate_string.c svm/decode.c svm/memo.c svm/gmem.c */
+/* links: tests/unit/fake_vcpu.c zydis */
+/* tests/unit/test_memo.c - a remembered instruction counts only while all it rests on is unchanged, and the move of a
+ * remembered MOV does what decoding it would have done. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "svm/memo.h"
+#include "tests/unit/fake_vcpu.h"
+
+#define ROOT 0x1000u
+#define CPUID_BYTES "\x0F\xA2"
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_setup();
+	fake_identity(ROOT);
+	fake_code(CPUID_BYTES, 2);
+	return 0;
+}
+
+static void learn(void)
+{
+	assert_non_null(memo_learn(&fake.v, 2));
+	assert_non_null(memo_find(&fake.v));
+	assert_int_equal(memo_find(&fake.v)->length, 2);
+}
+
+static void test_nothing_known_at_first(void **state)
+{
+	(void)state;
+	assert_null(memo_find(&fake.v));
+}
+
+/* Each part of the state that the walk depends on, changed alone and put back. */
+static void test_state_that_counts(void **state)
+{
+	struct vmcb_save *s = &fake.vmcb.save;
+	struct npt02_root root = {0};
+
+	(void)state;
+	learn();
+	s->rip++;
+	assert_null(memo_find(&fake.v));
+	s->rip--;
+	s->cr3 += PAGE_SIZE;
+	assert_null(memo_find(&fake.v));
+	s->cr3 -= PAGE_SIZE;
+	s->cr4 ^= CR4_SMEP;
+	assert_null(memo_find(&fake.v));
+	s->cr4 ^= CR4_SMEP;
+	s->efer ^= EFER_NXE;
+	assert_null(memo_find(&fake.v));
+	s->efer ^= EFER_NXE;
+	s->cpl = 3;
+	assert_null(memo_find(&fake.v));
+	s->cpl = 0;
+	s->cs.attr ^= SEG_L;
+	assert_null(memo_find(&fake.v));
+	s->cs.attr ^= SEG_L;
+	fake.v.nested.npt02.drops++;
+	assert_null(memo_find(&fake.v));
+	fake.v.nested.npt02.drops--;
+	fake.v.nested.in_l2 = true;
+	fake.v.nested.root = &root;
+	assert_null(memo_find(&fake.v));
+	fake.v.nested.in_l2 = false;
+	assert_non_null(memo_find(&fake.v));
+}
+
+static void test_table_entry_changed(void **state)
+{
+	uint64_t *pml4e = fake_ram(ROOT);
+	uint64_t *pdpte = fake_ram(*pml4e & PTE_ADDR);
+
+	(void)state;
+	learn();
+	*pml4e ^= PTE_AVL;
+	assert_null(memo_find(&fake.v));
+	*pml4e ^= PTE_AVL;
+	assert_non_null(memo_find(&fake.v));
+	*pdpte ^= PTE_P;
+	assert_null(memo_find(&fake.v));
+}
+
+static void test_code_changed(void **state)
+{
+	uint8_t *code = fake_ram(FAKE_RIP);
+
+	(void)state;
+	learn();
+	code[2] ^= 0xFF; /* the next instruction: none of our business */
+	assert_non_null(memo_find(&fake.v));
+	code[1] ^= 1;
+	assert_null(memo_find(&fake.v));
+}
+
+static void test_what_cannot_be_remembered(void **state)
+{
+	(void)state;
+	assert_null(memo_learn(&fake.v, 0));
+	assert_null(memo_learn(&fake.v, 9));
+	fake.vmcb.save.rip = FAKE_RIP + PAGE_SIZE - 7; /* eight bytes do not fit the page */
+	assert_null(memo_learn(&fake.v, 2));
+	fake_protected_mode(32);
+	assert_null(memo_learn(&fake.v, 2));
+	assert_null(memo_find(&fake.v));
+}
+
+/* MOV to and from the device, each three times: decoded, then remembered. The values and sizes differ each time. */
+static void test_moves_again(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i <= 3; i++) {
+		vcpu_set_gpr(&fake.v, GPR_RBX, FAKE_DEVICE + 0x40);
+		vcpu_set_gpr(&fake.v, GPR_RCX, UINT64_C(0xFFFFFFFF11000000) + i);
+		fake_code("\x89\x0B", 2); /* mov [rbx], ecx */
+		assert_int_equal(emulate_mmio(&fake.v, l1pa(FAKE_DEVICE + 0x40), true), RESUME_NEXT);
+		assert_int_equal(fake.v.insn_len, 2);
+		assert_int_equal(fake.mmio_last_size, 4);
+		assert_int_equal(fake.mmio_writes, i);
+		fake.vmcb.save.rip = FAKE_RIP + 0x100;
+		memcpy(fake_ram(FAKE_RIP + 0x100), "\x8B\x03", 2); /* mov eax, [rbx] */
+		vcpu_set_gpr(&fake.v, GPR_RAX, UINT64_MAX);
+		assert_int_equal(emulate_mmio(&fake.v, l1pa(FAKE_DEVICE + 0x40), false), RESUME_NEXT);
+		assert_int_equal(vcpu_gpr(&fake.v, GPR_RAX), 0x11000000 + i);
+		assert_int_equal(fake.l1.dev_lock.next, fake.l1.dev_lock.serving);
+	}
+	assert_true(memo_find(&fake.v)->move == MEMO_LOAD);
+}
+
+/* An access that straddles its alignment may touch two pages: never by memory alone. */
+static void test_unaligned_move_is_decoded(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		vcpu_set_gpr(&fake.v, GPR_RBX, FAKE_DEVICE + 0x41);
+		fake_code("\x89\x0B", 2);
+		assert_int_equal(emulate_mmio(&fake.v, l1pa(FAKE_DEVICE + 0x41), true), RESUME_NEXT);
+		assert_int_not_equal(fake.mmio_last_size, 0);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_nothing_known_at_first),
+		TEST(test_state_that_counts),
+		TEST(test_table_entry_changed),
+		TEST(test_code_changed),
+		TEST(test_what_cannot_be_remembered),
+		TEST(test_moves_again),
+		TEST(test_unaligned_move_is_decoded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
