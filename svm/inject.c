@@ -124,7 +124,7 @@ static void deliver_excp(struct vcpu *v)
 
 void inject_collect(struct vcpu *v)
 {
-	if (v->event_given)
+	if (unlikely(quirks))
 		quirk_restore_intinfo(v);
 	v->reinject = v->vmcb->control.exitintinfo & ~EVENT_RESERVED;
 	v->attention = true;
@@ -132,11 +132,14 @@ void inject_collect(struct vcpu *v)
 
 /* An INT n, INT3 or INTO of the guest itself is simply executed again, since RIP is still at it. One that L1 injected
  * is not at RIP and must be injected again. */
-static bool executes_again(const struct vcpu *v, uint64_t event)
+static bool executes_again(struct vcpu *v, uint64_t event)
 {
+	const uint64_t int1 = EVENT_V | (uint64_t)EVENT_EXCP << EVENT_TYPE_SHIFT | VEC_DB;
 	uint64_t type = bits_get(event, 10, 8), vector = event & EVENT_VECTOR;
 	bool soft = type == EVENT_SOFT || (type == EVENT_EXCP && (vector == VEC_BP || vector == VEC_OF));
 
+	if (unlikely(quirks) && event == int1 && quirk_is_int1(v))
+		return true;
 	return soft && !(v->nested.in_l2 && v->nested.soft.pending);
 }
 
@@ -257,7 +260,7 @@ static bool act(struct vcpu *v, enum event_action action)
 	case EVENT_NOTHING:
 		return false;
 	case EVENT_WINDOW:
-		if (!quirk_pass_shadow(v))
+		if (!quirk_pass_shadow(v) && !quirk_open_window(v))
 			window_set(v, true);
 		return false;
 	case EVENT_SOON:

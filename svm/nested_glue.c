@@ -47,6 +47,15 @@ static uint64_t address_operand(struct vcpu *v)
 	return wide ? s->rax : (uint32_t)s->rax;
 }
 
+/* VMRUN, VMLOAD or VMSAVE of L2 with an rAX that must fault before L1 sees the exit. */
+static bool is_bad_address(struct vcpu *v)
+{
+	uint64_t code = v->vmcb->control.exitcode;
+
+	return (code == VMEXIT_VMRUN || code == VMEXIT_VMLOAD || code == VMEXIT_VMSAVE) &&
+	       nested_insn_fault(&v->nested, true, address_operand(v), v->vmcb->save.cpl) == NESTED_FAULT_GP;
+}
+
 /* --- SVM instructions --- */
 
 enum resume glue_vmrun(struct vcpu *v)
@@ -223,6 +232,8 @@ enum resume glue_l2_exit(struct vcpu *v)
 		n->soft.pending = false; /* delivered */
 	if (v->vmcb02->control.exitcode == VMEXIT_NPF)
 		return l2_npf(v);
+	if (has_quirk(QUIRK_SVM_ADDRESS) && is_bad_address(v))
+		return exit_gp(v);
 	if (nested_route(n, port_of(v), v->vmcb02, (uint32_t)v->regs[GPR_RCX]) == ROUTE_L1)
 		return reflect(v);
 	return exit_dispatch(v);

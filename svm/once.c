@@ -96,6 +96,7 @@ bool once_step(struct vcpu *v, bool iret)
 	o->own_tf = (s->rflags & RFLAGS_TF) != 0;
 	o->loads_tf = loads_rflags(insn.mnemonic);
 	o->dr6 = s->dr6;
+	o->rip = s->rip;
 	s->rflags |= RFLAGS_TF;
 	return true;
 }
@@ -103,7 +104,7 @@ bool once_step(struct vcpu *v, bool iret)
 static bool end_step(struct vcpu *v, const struct once *o)
 {
 	struct vmcb_save *s = &v->vmcb->save;
-	bool done = v->vmcb->control.exitcode == VMEXIT_EXCP(VEC_DB) && (s->dr6 & DR6_BS);
+	bool done = v->vmcb->control.exitcode == VMEXIT_EXCP(VEC_DB) && ((s->dr6 & DR6_BS) || s->rip != o->rip);
 
 	if (!o->own_tf && !(done && o->loads_tf))
 		s->rflags &= ~RFLAGS_TF;

@@ -18,6 +18,7 @@ struct once {
 	bool loads_tf;   /* the instruction loads RFLAGS, TF included */
 	bool idt_shifted;
 	uint32_t excp;   /* intercept word */
+	uint64_t rip;    /* of the instruction that is stepped */
 	uint64_t dr6;
 	struct vmcb_seg idtr;
 };

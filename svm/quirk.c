@@ -14,28 +14,55 @@
 #include "kernel/cpu_insn.h"
 #include "kernel/log.h"
 #include "kernel/smp.h"
+#include "kernel/string.h"
 #include "svm/decode.h"
 #include "svm/exit.h"
 #include "svm/once.h"
 
 #define QEMU_TCG                                                                                            \
 	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS)
+#define BOCHS (QUIRK_LATE_VIRQ | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS)
+#define BIOS_START 0xE0000
+#define BIOS_END 0x100000
+#define RSDP_ALIGN 16
+#define RSDP_OEM 9
 #define CR0_SELECTED (~(CR0_TS | CR0_MP)) /* a change of these is what CR0_SEL_WRITE is about */
 
 uint32_t quirks;
 
 /* "TCGTCGTCGTCG" is the name that the emulator gives itself; later versions than 7.2 have lost some of these quirks,
  * and everything here works on a CPU that has none. */
-void quirk_detect(void)
+static bool is_qemu(void)
 {
 	struct cpuid_regs r = cpuid(CPUID_HYPERVISOR, 0);
 
-	if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_HYPERVISOR))
-		return;
-	if (r.ebx == 0x54474354 && r.ecx == 0x43544743 && r.edx == 0x47435447) {
-		quirks = QEMU_TCG;
-		klog("svm: this CPU is QEMU's TCG; what it does not honour is made up for (docs/engines.md)");
+	return r.ebx == 0x54474354 && r.ecx == 0x43544743 && r.edx == 0x47435447;
+}
+
+/* Bochs passes for the CPU that it models; the maker's name in its ACPI tables is all that gives it away. Other
+ * emulators and hypervisors use the same firmware, but set CPUID's hypervisor bit. */
+static bool is_bochs(void)
+{
+	static const char name[] = "BOCHS ", signature[] = "RSD PTR ";
+
+	for (uint64_t at = BIOS_START; at < BIOS_END; at += RSDP_ALIGN) {
+		const char *rsdp = hpa_ptr(hpa(at));
+
+		if (!memcmp(rsdp, signature, sizeof(signature) - 1))
+			return !memcmp(rsdp + RSDP_OEM, name, sizeof(name) - 1);
 	}
+	return false;
+}
+
+void quirk_detect(void)
+{
+	if (cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_HYPERVISOR)
+		quirks = is_qemu() ? QEMU_TCG : 0;
+	else
+		quirks = is_bochs() ? BOCHS : 0;
+	if (quirks)
+		klog("svm: this CPU is %s; what it does not honour is made up for (docs/engines.md)",
+		     quirks == BOCHS ? "Bochs" : "QEMU's TCG");
 }
 
 /* --- wider intercepts --- */
@@ -70,6 +97,14 @@ static void widen_intercepts(uint32_t *icpt, const uint32_t *icpt12)
 		icpt[ICPT_EXCP] |= DELIVERY_FAULTS;
 }
 
+static void widen_lmsw_rsm(uint32_t *icpt, const uint32_t *icpt12)
+{
+	if (icpt12[ICPT_MISC1] & ICPT1_CR0_SEL)
+		icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
+	if (icpt12[ICPT_MISC1] & ICPT1_RSM)
+		icpt[ICPT_EXCP] |= BIT32(VEC_UD);
+}
+
 static uint64_t lma_of(const struct vmcb_save *s)
 {
 	return (s->efer & EFER_LME) && (s->cr0 & CR0_PG) ? s->efer | EFER_LMA : s->efer & ~EFER_LMA;
@@ -82,6 +117,8 @@ void quirk_widen02(struct vcpu *v)
 
 	if (has_quirk(QUIRK_INTERCEPTS))
 		widen_intercepts(vmcb02->control.intercept, v->nested.snap.control.intercept);
+	if (has_quirk(QUIRK_LMSW))
+		widen_lmsw_rsm(vmcb02->control.intercept, v->nested.snap.control.intercept);
 	if (has_quirk(QUIRK_LMA))
 		vmcb02->save.efer = lma_of(&vmcb02->save);
 	v->shadow_held = has_quirk(QUIRK_NO_SHADOW) && (vmcb02->control.int_shadow & INT_SHADOW_ACTIVE);
@@ -147,8 +184,13 @@ static uint64_t true_code(struct vcpu *v, uint64_t code)
 		return mnemonic_at_rip(v) == ZYDIS_MNEMONIC_RDTSCP ? VMEXIT_RDTSCP : code;
 	case VMEXIT_WBINVD:
 		return mnemonic_at_rip(v) == ZYDIS_MNEMONIC_INVD ? VMEXIT_INVD : code;
-	case VMEXIT_EXCP(VEC_UD):
-		return mnemonic_at_rip(v) == ZYDIS_MNEMONIC_INT1 ? VMEXIT_ICEBP : code;
+	case VMEXIT_EXCP(VEC_UD): {
+		uint16_t mnemonic = mnemonic_at_rip(v);
+
+		if (mnemonic == ZYDIS_MNEMONIC_RSM && l1_wants(v, VMEXIT_RSM))
+			return VMEXIT_RSM;
+		return mnemonic == ZYDIS_MNEMONIC_INT1 ? VMEXIT_ICEBP : code;
+	}
 	case VMEXIT_SWINT: {
 		uint16_t mnemonic = mnemonic_at_rip(v);
 
@@ -271,6 +313,8 @@ uint64_t quirk_event(struct vcpu *v, uint64_t event)
 	uint64_t given = event, vector = event & EVENT_VECTOR, type = bits_get(event, 10, 8);
 	bool coded = (event & EVENT_EV) != 0;
 
+	v->event_asked = v->event_given = event;
+	v->event_rip = v->vmcb->save.rip;
 	if (!has_quirk(QUIRK_EVENTINJ) || (type != EVENT_EXCP && type != EVENT_SOFT))
 		return event;
 	once_intercept(v, DELIVERY_FAULTS);
@@ -280,19 +324,73 @@ uint64_t quirk_event(struct vcpu *v, uint64_t event)
 		given = event & ~EVENT_TYPE; /* as an interrupt */
 	else if (type == EVENT_EXCP && coded && !has_error_code(vector) && (v->vmcb->save.cr0 & CR0_PE))
 		given = with_error_code(v, event);
-	v->event_asked = event;
 	v->event_given = given;
 	return given;
 }
 
-/* EXITINTINFO names the event that the CPU was given: back to the one that was meant. */
+/* The event of an INT instruction, EXITINTINFO format. */
+static uint64_t soft_event_at_rip(struct vcpu *v)
+{
+	const uint64_t excp = EVENT_V | (uint64_t)EVENT_EXCP << EVENT_TYPE_SHIFT;
+	struct insn insn;
+
+	if (!insn_decode(v, &insn))
+		return 0;
+	switch (insn.mnemonic) {
+	case ZYDIS_MNEMONIC_INT: return EVENT_V | (uint64_t)EVENT_SOFT << EVENT_TYPE_SHIFT | insn.imm8;
+	case ZYDIS_MNEMONIC_INT3: return excp | VEC_BP;
+	case ZYDIS_MNEMONIC_INTO: return excp | VEC_OF;
+	case ZYDIS_MNEMONIC_INT1: return excp | VEC_DB;
+	default: return 0;
+	}
+}
+
+/* QUIRK_EVENTINJ: the CPU names the event that it was given. QUIRK_INTINFO: right for what was injected at this entry
+ * and for exceptions, but not for an INT instruction. */
 void quirk_restore_intinfo(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->control;
 	const uint64_t same = EVENT_V | EVENT_TYPE | EVENT_VECTOR;
+	bool injected = !((c->exitintinfo ^ v->event_given) & same);
+	uint64_t soft;
 
-	if (!((c->exitintinfo ^ v->event_given) & same))
+	if (injected)
 		c->exitintinfo = v->event_asked;
+	if (!has_quirk(QUIRK_INTINFO) || (injected && v->event_rip == v->vmcb->save.rip))
+		return;
+	soft = soft_event_at_rip(v);
+	if (soft)
+		c->exitintinfo = soft;
+}
+
+bool quirk_is_int1(struct vcpu *v)
+{
+	return has_quirk(QUIRK_INTINFO) && mnemonic_at_rip(v) == ZYDIS_MNEMONIC_INT1;
+}
+
+/* What has made the #DB: the step, or breakpoints that RIP or, for lack of a better witness, their being armed for data
+ * name. DR0 to DR3 are still the guest's. */
+static void complete_dr6(struct vcpu *v)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+	uint64_t address[4] = {read_dr0(), read_dr1(), read_dr2(), read_dr3()}, dr6 = 0;
+	uint64_t rip = insn_linear(v, SEGMENT_CS, s->rip);
+
+	if (s->rflags & RFLAGS_TF)
+		dr6 |= DR6_BS;
+	for (unsigned n = 0; n < ARRAY_COUNT(address) && !dr6; n++)
+		if ((s->dr7 & DR7_ENABLE(n)) && (DR7_TYPE(s->dr7, n) != DR7_TYPE_EXEC || address[n] == rip))
+			dr6 |= BIT(n);
+	vmcb_set_dr6(v->vmcb, s->dr6 | dr6);
+}
+
+bool quirk_open_window(struct vcpu *v)
+{
+	if (!has_quirk(QUIRK_LATE_VIRQ) || !(v->vmcb->save.rflags & RFLAGS_IF))
+		return false;
+	v->attention = true;
+	smp_kick(v->cpu);
+	return true;
 }
 
 enum resume quirk_after_exit(struct vcpu *v)
@@ -302,7 +400,9 @@ enum resume quirk_after_exit(struct vcpu *v)
 	if (has_quirk(QUIRK_NO_SHADOW))
 		keep_shadow(v);
 	v->event_given = 0;
-	if (has_quirk(QUIRK_INTERCEPTS))
+	if (has_quirk(QUIRK_DB_DR6) && c->exitcode == VMEXIT_EXCP(VEC_DB))
+		complete_dr6(v);
+	if (has_quirk(QUIRK_INTERCEPTS | QUIRK_LMSW))
 		c->exitcode = true_code(v, c->exitcode);
 	if (has_quirk(QUIRK_FAULT_ORDER) && fault_comes_first(v, c->exitcode))
 		return RESUME_SAME;

@@ -17,7 +17,10 @@ enum quirk {
 	QUIRK_LMA = 1 << 4,         /* EFER.LMA is loaded as it is, not computed from LME and PG */
 	QUIRK_BREAKPOINTS = 1 << 5, /* DR7 of a VMCB arms nothing, that of the host stays armed */
 	QUIRK_LATE_VIRQ = 1 << 6,   /* V_IRQ is not looked at by VMRUN when the guest's IF is 1 */
-	QUIRK_STALE_INTINFO = 1 << 7, /* EXITINTINFO of an interrupted INT n is that of an earlier event */
+	QUIRK_INTINFO = 1 << 7,     /* EXITINTINFO of an interrupted INTn is that of an earlier event */
+	QUIRK_LMSW = 1 << 8,        /* LMSW that changes nothing is no selective CR0 write; RSM is #UD before it exits */
+	QUIRK_DB_DR6 = 1 << 9,      /* an intercepted #DB leaves DR6 as it was */
+	QUIRK_SVM_ADDRESS = 1 << 10, /* VMRUN, VMLOAD, VMSAVE exit before rAX is looked at */
 };
 
 extern uint32_t quirks;
@@ -42,7 +45,7 @@ enum resume quirk_dr7_write(struct vcpu *v);
 /* Exit codes that quirk_after_exit() may change or refuse, as bits. */
 static const uint64_t quirk_codes[VMEXIT_INTERCEPT_END / 64] = {
 	UINT64_MAX, /* accesses to CRn and DRn */
-	BIT(VMEXIT_EXCP(VEC_UD) - 64) | BIT(VMEXIT_CR0_SEL_WRITE - 64) | BIT(VMEXIT_RDTSC - 64) |
+	BIT(VMEXIT_EXCP(VEC_DB) - 64) | BIT(VMEXIT_EXCP(VEC_UD) - 64) | BIT(VMEXIT_CR0_SEL_WRITE - 64) | BIT(VMEXIT_RDTSC - 64) |
 		BIT(VMEXIT_SWINT - 64),
 	BIT(VMEXIT_WBINVD - 128),
 };
@@ -62,11 +65,17 @@ static inline bool quirk_concerns(const struct vcpu *v)
  * stored. RESUME_SAME: there is no exit to handle, an exception came first and is pending now. */
 enum resume quirk_after_exit(struct vcpu *v);
 
-/* EXITINTINFO names the event that the CPU was given: puts the one there that was meant. */
+/* EXITINTINFO is valid: makes it the event that was meant, or that really was under way. */
 void quirk_restore_intinfo(struct vcpu *v);
+
+/* QUIRK_INTINFO: was the #DB that was under way made by the INT1 at RIP, which is executed again? */
+bool quirk_is_int1(struct vcpu *v);
 
 /* EVENTINJ as this CPU must be told, so that the guest sees `event` delivered. */
 uint64_t quirk_event(struct vcpu *v, uint64_t event);
+
+/* An alarm is wanted that this CPU would not give: asks for an exit instead. */
+bool quirk_open_window(struct vcpu *v);
 
 /* The interrupt shadow holds something back that is due: lets one instruction run. False: nothing to be done. */
 bool quirk_pass_shadow(struct vcpu *v);

@@ -59,6 +59,7 @@ struct vcpu {
 	bool shadow_held;             /* QUIRK_NO_SHADOW: the instruction at shadow_rip has not run yet */
 	uint64_t shadow_rip;
 	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
+	uint64_t event_rip;           /* where */
 	bool insn_len_known;
 	uint8_t insn_len;             /* of the instruction that exited, when insn_len_known */
 	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */

@@ -76,6 +76,9 @@
 #define DR6_BS BIT(14)
 #define DR6_FIXED UINT64_C(0xFFFF0FF0)
 #define DR7_FIXED BIT(10)
+#define DR7_ENABLE(n) (UINT64_C(3) << (2 * (n)))
+#define DR7_TYPE(dr7, n) ((dr7) >> (16 + 4 * (n)) & 3)
+#define DR7_TYPE_EXEC 0
 #define DR7_ZERO (BITS(15, 14) | BITS(12, 11))
 #define DR7_GD BIT(13)
 
