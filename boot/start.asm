@@ -33,7 +33,7 @@ EDX_NX          equ 1 << 20
 EDX_LM          equ 1 << 29
 EFLAGS_ID       equ 1 << 21
 
-SEL_CODE64      equ 0x08                ; same numbers as kernel/gdt.h
+SEL_CODE64      equ 0x08                ; same numbers as kernel/trap.h
 SEL_DATA        equ 0x10
 SEL_CODE32      equ 0x18
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* addr.h - one type per kind of physical address, so that mixing levels does not compile.
  * hpa_t: host-physical. l1pa_t: guest-physical of an L1. l2pa_t: guest-physical of an L2, which
- * L1's nested page table maps to l1pa_t. Conversion between kinds: svm/l1.c and nested/walk12.c. */
+ * L1's nested page table maps to l1pa_t. Conversion between kinds: svm/l1.h and nested/walk12.c. */
 #ifndef ADDR_H
 #define ADDR_H
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/event.c - which event comes next: INIT, NMI, L1's interrupts, and L2's virtual ones; into which level, or as
  * which #VMEXIT. Pure questions; svm/inject.c asks and acts. Exceptions are not here: they belong to an instruction.
- * Manual: APM2 15.13 (External and Virtual Interrupts), 15.17 (GIF), 15.21 (Interrupt and APIC Virtualization). */
+ * Manual: APM2 15.13 (Interrupt Intercepts), 15.17 (GIF), 15.21 (Interrupt and Local APIC Support). */
 #include <amd/exitcode.h>
-#include <check.h>
-
 #include <check.h>
 
 #include "nested.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/insn.c - what the SVM instructions other than VMRUN mean for nested state, and which exceptions come first.
  * VMLOAD and VMSAVE move registers that live in the CPU: svm/nested_glue.c executes them on L1's page.
- * Manual: APM3 (instruction pages), APM2 15.5.2, 15.16.3 (INVLPGA), 15.17 (GIF). */
+ * Manual: APM3 (instruction pages), APM2 15.5.2, 15.16.2 (INVLPGA), 15.17 (GIF). */
 #include <string.h>
 
 #include <amd/msr.h>
@@ -21,7 +21,7 @@ enum nested_fault nested_insn_fault(const struct nested *n, bool takes_address, 
 	return NESTED_FAULT_NONE;
 }
 
-/* With virtual GIF in use L2 has one of its own (APM2 15.33.1). */
+/* With virtual GIF in use L2 has one of its own (APM2 15.33.2). */
 void nested_set_gif(struct nested *n, bool gif)
 {
 	if (n->in_l2 && (n->snap.control.v_intr & V_INTR_GIF_ENABLE))

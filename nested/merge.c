@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/merge.c - vmcb02_build() writes every byte of VMCB02 from VMCB12's copy, VMCB01 and what L0 needs. It cannot
- * fail and touches nothing else. vmcb02_refresh() does the same for a VMCB02 that was built before: what neither of
- * them names is zero, and stays zero since nobody else writes it, so only the named fields are written again. Bits come from L1 by whitelist only: what is not named here is zero.
+ * fail and touches nothing else. Bits come from L1 by whitelist only: what is not named here is zero.
+ * vmcb02_refresh() is for a VMCB02 that was built before: of what is not named, the CPU alone writes, and only what
+ * VMRUN does not read (the exit fields), so that writing the named fields again suffices.
  * Manual: APM2 15.5.1; svm-facts 3.7 and 6.5 for the reasons of each row. Next: vmrun.c commits. */
 #include <string.h>
 

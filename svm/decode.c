@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/decode.c - fetches the instruction at CS:RIP of the level that runs and turns what Zydis says of it into
  * struct insn. Reads guest memory, VMCB and registers; changes nothing but accessed bits of the guest's tables.
- * Manual: APM3 chapter 1 (encoding), APM2 4.7.3 (expand-down), 15.33 (decode assists). Next: emulate.c. */
+ * Manual: APM3 chapter 1 (encoding), APM2 4.7.3 (expand-down), 15.8 (decode assists). Next: emulate.c. */
 #include "svm/decode.h"
 
 #include <amd/cpuid.h>

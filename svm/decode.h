@@ -59,7 +59,7 @@ bool insn_decode(struct vcpu *v, struct insn *insn);
  * cheap; 0 when the bytes cannot be read or make no instruction. */
 unsigned insn_length(struct vcpu *v, const uint8_t *expect, unsigned expect_len);
 
-/* EXITINFO1 of the exit at hand as a CPU with decode assists would have stored it (APM2 15.33.1, 15.10.2): MOV CRn
+/* EXITINFO1 of the exit at hand as a CPU with decode assists would have stored it (APM2 15.8, 15.10.2): MOV CRn
  * and DRn, INVLPG, INTn, IOIO. Other exits: as it is. */
 uint64_t insn_exitinfo1(struct vcpu *v);
 

@@ -54,11 +54,11 @@ enum resume glue_vmload(struct vcpu *v);
 enum resume glue_vmsave(struct vcpu *v);
 enum resume glue_set_gif(struct vcpu *v, bool gif);
 enum resume glue_invlpga(struct vcpu *v);
-/* #VMEXIT of L2 to L1 for a reason that is not in VMCB02: events, and faults found by emulation. */
 /* NPT12 refuses an access of L2: L1 gets #VMEXIT(NPF) with these infos. */
 enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2);
 /* After the CPU refused VMCB02: puts L2's state back that it overwrote with the host's. */
 void glue_restore_l2_state(struct vcpu *v);
+/* #VMEXIT of L2 to L1 for a reason that is not in VMCB02: events, and faults found by emulation. */
 void glue_exit_to_l1(struct vcpu *v, uint64_t code, uint64_t info1, uint64_t info2);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/exit_cr.c - control registers that L0 keeps an eye on: CR0 (where the CPU takes what it must not: quirk.c), CR4
- * (features not offered must fault), CR8 (the task
- * priority of the L1's APIC or, for an L2 under virtual interrupt masking, its own), XCR0.
+ * (features not offered must fault), CR8 (the task priority of the L1's APIC or, for an L2 under virtual interrupt
+ * masking, its own), XCR0.
  * Manual: APM2 3.1.3 (CR4), 15.21.2 (V_TPR), 11.5.2 (XCR0). */
 #include <amd/cpu.h>
 #include <amd/cpuid.h>

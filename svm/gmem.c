@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/gmem.c - page walks in software, for the level that runs: its registers decide the format, its tables are
- * read through NPT12 when it is L2 with nested paging. Tables outside RAM read as all ones. Accessed and dirty bits are set as the CPU sets them, by
- * compare-exchange, because L1's other CPUs use the same tables meanwhile. Protection keys are not offered to L1.
+ * read through NPT12 when it is L2 with nested paging. Tables outside RAM read as all ones. Accessed and dirty bits
+ * are set as the CPU sets them, by compare-exchange, because L1's other CPUs use the same tables meanwhile.
+ * Protection keys are not offered to L1.
  * Manual: APM2 5.2-5.6 (paging, protection), 15.25.5 (nested table walk). Nested part: nested/walk12.c. */
 #include "svm/gmem.h"
 

@@ -77,7 +77,7 @@ enum resume glue_vmrun(struct vcpu *v)
 	return RESUME_SAME;
 }
 
-/* L1's page that rAX names. For L2 with virtual VMLOAD/VMSAVE it is an L2 address (APM2 15.33.2). Null: no RAM. */
+/* L1's page that rAX names. For L2 with virtual VMLOAD/VMSAVE it is an L2 address (APM2 15.33.1). Null: no RAM. */
 static void *operand_page(struct vcpu *v, uint64_t rax)
 {
 	const struct nested *n = &v->nested;
@@ -174,7 +174,7 @@ void glue_exit_to_l1(struct vcpu *v, uint64_t code, uint64_t info1, uint64_t inf
 	finish_exit(v, &exit);
 }
 
-/* L2's nested fault that NPT12 itself causes; instruction bytes for data accesses (APM2 15.33.1). */
+/* L2's nested fault that NPT12 itself causes; instruction bytes for data accesses (APM2 15.8.4). */
 enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2)
 {
 	struct nested_exit exit = {.code = VMEXIT_NPF, .info1 = exitinfo1, .info2 = exitinfo2};

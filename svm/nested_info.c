@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/nested_info.c - completes an exit on its way from L2 to L1: nRIP, decode assists and instruction bytes are
  * offered whatever the CPU below has, so what it does not store is found by decoding.
- * Manual: APM2 15.7.1 (State Saved on Exit), 15.33 (Decode Assists), 15.12 (nRIP of INT3, INTO, BOUND). */
+ * Manual: APM2 15.7.1 (State Saved on Exit), 15.8 (Decode Assists), 15.12 (nRIP of INT3, INTO, BOUND). */
 #include <string.h>
 
 #include <amd/cpu.h>

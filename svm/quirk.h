@@ -61,8 +61,9 @@ static inline bool quirk_concerns(const struct vcpu *v)
 	return (c->int_shadow & INT_SHADOW_ACTIVE) || v->shadow_held || v->event_given;
 }
 
-/* If quirk_concerns() said so: after an exit, before anybody has looked at it: makes of the exit what a CPU that follows the manual would have
- * stored. RESUME_SAME: there is no exit to handle, an exception came first and is pending now. */
+/* If quirk_concerns() said so, after an exit, before anybody has looked at it: makes of the exit what a CPU that
+ * follows the manual would have stored. RESUME_SAME: there is no exit to handle, an exception came first and is
+ * pending now. */
 enum resume quirk_after_exit(struct vcpu *v);
 
 /* EXITINTINFO is valid: makes it the event that was meant, or that really was under way. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* amd/vmcb_access.h - setters of the VMCB fields that the CPU may cache: each also clears the clean bit that
- * covers its field, so that no writer can forget it. Exits leave all clean bits set (svm/vcpu.c).
+ * covers its field, so that no writer can forget it. Exits leave all clean bits set (svm/exit.c).
  * Manual: APM2 15.15 (VMCB State Caching). Fields that are never cached are written directly. */
 #ifndef AMD_VMCB_ACCESS_H
 #define AMD_VMCB_ACCESS_H
