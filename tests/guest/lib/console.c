@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* lib/console.c - print() to COM1, polled: works with interrupts off and GIF=0.
- * Touches the UART's data and line status registers only; the firmware's or our own default
- * settings of speed and format do for every machine the kernels run on. */
+ * Sets eight data bits; the firmware's or our own default speed does for every machine that the
+ * kernels run on. */
 #include "test.h"
 #include <stdarg.h>
 
 #define COM1 0x3F8
 #define COM1_LSR (COM1 + 5)
+#define COM1_LCR (COM1 + 3)
 #define LSR_EMPTY 0x20
+#define LCR_8N1 3
 
 static void put(char c)
 {
+	static bool is_set_up;
+
+	if (!is_set_up)
+		outb(COM1_LCR, LCR_8N1); /* Bochs' firmware leaves five bits a character */
+	is_set_up = true;
 	while (!(inb(COM1_LSR) & LSR_EMPTY))
 		pause();
 	outb(COM1, (uint8_t)c);
