@@ -24,6 +24,7 @@ shift $((OPTIND - 1))
 mark=1 round=21 scenario=$1
 case $1 in
 vmexit*) mark=2 scenario=vmrun${1#vmexit} ;;
+switch-out) mark=2 scenario=switch-in ;;
 vmsave) scenario=vmload ;;
 clgi) scenario=stgi ;;
 vmload | stgi) round=22 ;;

@@ -163,26 +163,26 @@ static void run_ipi(const struct scenario *sc)
 /* --- VMRUN and #VMEXIT --- */
 
 /* Ticks from L1's VMRUN to L2's first instruction, and from L2's VMMCALL to L1's next instruction. L2 leaves its two
- * stamps in R10 and R11, which are the same registers in L1. */
+ * stamps in R10 and R11, which are the same registers in L1. The second form has what hypervisors do with each VMRUN
+ * and #VMEXIT under the clock as well. */
 struct round_trip {
 	uint64_t entry, exit;
 };
-void timed_round(uint64_t vmcb, struct round_trip *out);
-void timed_no_round(uint64_t vmcb, struct round_trip *out);
-#define ROUND(to_l2_and_back)                                                                      \
-	"mov r8, rdi\n" MARK(1) STAMP(r9) "mov rax, r8\n" to_l2_and_back STAMP(rax) END            \
-	"sub r10, r9\nsub rax, r11\nmov [rsi], r10\nmov [rsi + 8], rax\nret"
+typedef void timed_round_fn(uint64_t vmcb, struct round_trip *out);
+timed_round_fn timed_round, timed_switch, timed_no_round;
+#define ROUND(before, in, out, after)                                                              \
+	before "mov r8, rdi\n" MARK(1) STAMP(r9) "mov rax, r8\n" in out STAMP(rax) END             \
+	after "sub r10, r9\nsub rax, r11\nmov [rsi], r10\nmov [rsi + 8], rax\nret"
 #define L2_STAMPS STAMP(r10) END MARK(2) STAMP(r11)
-L1_CODE(timed_round, ROUND("vmrun\n"));
-L1_CODE(timed_no_round, ROUND(L2_STAMPS));
+L1_CODE(timed_round, ROUND("clgi\n", "vmrun\n", "", "stgi\n"));
+L1_CODE(timed_switch, ROUND("", "clgi\nvmload\nvmrun\n", "stgi\n", ""));
+L1_CODE(timed_no_round, ROUND("", L2_STAMPS, "", ""));
 L2_CODE(l2_round, L2_STAMPS);
 
-static void round_trip(struct vm *v, struct round_trip *out)
+static void round_trip(struct vm *v, timed_round_fn *run, struct round_trip *out)
 {
 	v->vmcb->rip = pa(l2_round);
-	clgi();
-	timed_round(pa(v->vmcb), out);
-	stgi();
+	run(pa(v->vmcb), out);
 	v->vmcb->tlb_control = 0;
 }
 
@@ -199,27 +199,40 @@ static struct round_trip round_overhead(void)
 	return least;
 }
 
-static void measure_rounds(struct vm *v, const char *entry_name, const char *exit_name)
+struct round_names {
+	const char *entry, *exit;
+};
+
+static void measure_rounds(struct vm *v, timed_round_fn *run, struct round_names names)
 {
 	static struct samples entry, exit;
 	struct round_trip r, none = round_overhead();
 
 	for (unsigned i = 0; i < WARM_UP; i++)
-		round_trip(v, &r);
+		round_trip(v, run, &r);
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		round_trip(v, &r);
+		round_trip(v, run, &r);
 		entry.of[i] = r.entry;
 		exit.of[i] = r.exit;
 	}
 	expect_exit(v->vmcb, EXIT_VMMCALL);
-	report(entry_name, &entry, none.entry);
-	report(exit_name, &exit, none.exit);
+	report(names.entry, &entry, none.entry);
+	report(names.exit, &exit, none.exit);
 }
 
 static void run_vmrun(const struct scenario *sc)
 {
 	(void)sc;
-	measure_rounds(vm_new(l2_round), "vmrun", "vmexit");
+	measure_rounds(vm_new(l2_round), timed_round, (struct round_names){"vmrun", "vmexit"});
+}
+
+static void run_switch(const struct scenario *sc)
+{
+	struct vm *v = vm_new(l2_round);
+
+	(void)sc;
+	vmsave(pa(v->vmcb));
+	measure_rounds(v, timed_switch, (struct round_names){"switch-in", "switch-out"});
 }
 
 /* As hypervisors do: both permission maps in force, the usual intercepts, nested paging. */
@@ -235,7 +248,7 @@ static void run_vmrun_maps(const struct scenario *sc)
 	memset(v->iopm, 0xFF, 3 * PAGE_SIZE);
 	memset(v->msrpm, 0xFF, 2 * PAGE_SIZE);
 	v->vmcb->vintr = V_INTR_MASKING;
-	measure_rounds(v, "vmrun-maps", "vmexit-maps");
+	measure_rounds(v, timed_round, (struct round_names){"vmrun-maps", "vmexit-maps"});
 }
 
 /* L1 says that nothing changed since the last #VMEXIT. */
@@ -245,7 +258,7 @@ static void run_vmrun_clean(const struct scenario *sc)
 
 	(void)sc;
 	v->vmcb->clean = UINT32_MAX;
-	measure_rounds(v, "vmrun-clean", "vmexit-clean");
+	measure_rounds(v, timed_round, (struct round_names){"vmrun-clean", "vmexit-clean"});
 }
 
 static void run_refused(const struct scenario *sc)
@@ -276,9 +289,9 @@ static void run_l2s(const struct scenario *sc)
 		v[i]->vmcb->asid = i + 1;
 	}
 	for (unsigned i = 0; i < WARM_UP * count; i++)
-		round_trip(v[i % count], &r);
+		round_trip(v[i % count], timed_round, &r);
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		round_trip(v[i % count], &r);
+		round_trip(v[i % count], timed_round, &r);
 		s.of[i] = r.entry + r.exit;
 	}
 	report(sc->name, &s, none.entry + none.exit);
@@ -374,6 +387,7 @@ SCENARIOS("bench_ops") {
 	{"port-uart", "15.10", run_timed, 0, &uart_row},
 	{"ipi", "16.5", run_ipi, 0, NULL},
 	{"vmrun", "15.5", run_vmrun, NEED_SVM, NULL},
+	{"switch-in", "15.5.2", run_switch, NEED_SVM, NULL},
 	{"vmrun-maps", "15.10", run_vmrun_maps, NEED_SVM, NULL},
 	{"vmrun-clean", "15.15", run_vmrun_clean, SVM_CLEAN, NULL},
 	{"vmrun-refused", "15.5", run_refused, NEED_SVM, NULL},
