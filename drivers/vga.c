@@ -24,9 +24,24 @@ static void draw(uint32_t row, uint32_t column, char c)
 	text[row * COLUMNS + column] = (uint16_t)(GREY_ON_BLACK << 8 | c);
 }
 
-void vga_init(void)
+/* A machine without a screen swallows what is written. */
+static bool is_memory(volatile uint16_t *cell)
 {
+	uint16_t kept = *cell, other = (uint16_t)~kept;
+	bool holds;
+
+	*cell = other;
+	holds = *cell == other;
+	*cell = kept;
+	return holds;
+}
+
+bool vga_init(void)
+{
+	if (!is_memory((volatile uint16_t *)TEXT_MEMORY))
+		return false;
 	outb(CRTC_INDEX, CRTC_CURSOR_START);
 	outb(CRTC_DATA, CURSOR_OFF);
 	screen_init(COLUMNS, ROWS, draw);
+	return true;
 }

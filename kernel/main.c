@@ -44,10 +44,8 @@ static bool open_screen(uint64_t reach)
 {
 	const struct boot_framebuffer *fb = &boot.fb;
 
-	if (fb->kind != BOOT_FB_RGB) {
-		vga_init();
-		return true;
-	}
+	if (fb->kind != BOOT_FB_RGB)
+		return vga_init();
 	return fb->base.a + (uint64_t)fb->pitch * fb->height <= reach && fb_init(fb);
 }
 

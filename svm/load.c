@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/load.c - chooses the loader by the image's own signature; what both loaders share.
- * Touches the memory of the L1 only. Next: load_linux.c, load_multiboot.c. */
+/* svm/load.c - chooses the loader by the image's own signature; what all loaders share.
+ * Touches the memory of the L1 only. Next: load_linux.c, load_multiboot.c, load_multiboot2.c. */
 #include "svm/load.h"
 
 #include "svm/config.h"
@@ -31,7 +31,9 @@ const char *load_image(struct l1 *l1, const struct l1_config *config, struct l1_
 	*entry = (struct l1_entry){0};
 	if (load_is_linux(image))
 		return load_linux(l1, config, entry);
+	if (load_is_multiboot2(image)) /* before version 1: it tells a kernel that has both headers more */
+		return load_multiboot2(l1, config, entry);
 	if (load_is_multiboot(image))
 		return load_multiboot(l1, config, entry);
-	return "it is neither a Linux bzImage nor a Multiboot 1 kernel; name another module as image";
+	return "it is neither a Linux bzImage nor a Multiboot kernel; name another module as image";
 }

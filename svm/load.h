@@ -37,6 +37,8 @@ const char *load_image(struct l1 *l1, const struct l1_config *config, struct l1_
 #define LOAD_LOW_TOP UINT64_C(0x9FC00) /* 639 KiB: where the usual PC ends low memory */
 #define LOAD_HIGH_START MIB(1)
 
+#define LOAD_NAME "Nestling" /* as boot loader */
+
 /* A file image, or a part of it. */
 struct image {
 	const uint8_t *at;
@@ -57,6 +59,8 @@ unsigned load_memory_map(const struct l1 *l1, struct load_range ranges[LOAD_RANG
 
 bool load_is_linux(struct image image);
 const char *load_linux(struct l1 *l1, const struct l1_config *config, struct l1_entry *entry);
+bool load_is_multiboot2(struct image image);
+const char *load_multiboot2(struct l1 *l1, const struct l1_config *config, struct l1_entry *entry);
 bool load_is_multiboot(struct image image);
 const char *load_multiboot(struct l1 *l1, const struct l1_config *config, struct l1_entry *entry);
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/load_multiboot.c - loads a Multiboot 1 kernel: ELF32, ELF64, or flat with addresses in the header.
- * Decides where modules and boot information lie; touches the memory of the L1 only.
- * Manual: Multiboot Specification 0.6.96; ELF gABI chapters 4 and 5. Opposite: load_linux.c. */
-#include "svm/load.h"
-
+ * Decides what the kernel is told; touches the memory of the L1 only.
+ * Manual: Multiboot Specification 0.6.96. Next: load_kernel.c. Opposite: load_multiboot2.c. */
 #include "kernel/printf.h"
 #include "kernel/string.h"
-#include "svm/config.h"
+#include "svm/load_kernel.h"
 
 #define SEARCH_SIZE 8192u
 #define HEADER_MAGIC 0x1BADB002u
@@ -19,9 +17,10 @@
 
 struct header {
 	uint32_t magic, flags, checksum;
-	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr; /* with HAS_ADDRESSES */
+	struct flat_addresses addresses; /* with HAS_ADDRESSES, as the next one */
+	uint32_t entry_addr;
 };
-#define HEADER_MIN offsetof(struct header, header_addr)
+#define HEADER_MIN offsetof(struct header, addresses)
 
 #define INFO_MEMORY BIT32(0)
 #define INFO_CMDLINE BIT32(2)
@@ -46,51 +45,6 @@ struct info_mmap {
 	uint64_t base, length;
 	uint32_t type;
 } PACKED;
-
-#define ELF_MAGIC 0x464C457Fu
-#define ELF_CLASS_AT 4u
-#define ELF_CLASS64 2u
-#define ELF_DATA_AT 5u
-#define ELF_LITTLE_ENDIAN 1u
-#define PT_LOAD 1u
-
-struct elf32_header {
-	uint8_t ident[16];
-	uint16_t type, machine;
-	uint32_t version, entry, phoff, shoff, flags;
-	uint16_t ehsize, phentsize, phnum;
-} PACKED;
-
-struct elf64_header {
-	uint8_t ident[16];
-	uint16_t type, machine;
-	uint32_t version;
-	uint64_t entry, phoff, shoff;
-	uint32_t flags;
-	uint16_t ehsize, phentsize, phnum;
-} PACKED;
-
-struct elf32_segment {
-	uint32_t type, offset, vaddr, paddr, filesz, memsz, flags, align;
-} PACKED;
-
-struct elf64_segment {
-	uint32_t type, flags;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
-} PACKED;
-
-/* What the loader knows of the image, whatever its format. */
-struct mb {
-	struct l1 *l1;
-	struct image file;
-	uint64_t low, high; /* bounds of what was loaded, in L1's memory */
-	uint64_t entry;
-	uint32_t info, gdt; /* where they were put */
-};
-
-struct segment {
-	uint64_t offset, paddr, filesz, memsz;
-};
 
 /* --- the header --- */
 
@@ -121,136 +75,20 @@ bool load_is_multiboot(struct image image)
 
 /* --- the image --- */
 
-static const char *load_segment(struct mb *mb, struct segment s)
-{
-	const void *from = image_part(mb->file, s.offset, s.filesz);
-
-	if (s.memsz == 0)
-		return NULL;
-	if (!from || s.filesz > s.memsz)
-		return "the kernel image is damaged or cut; copy it again";
-
-	uint8_t *to = l1_ptr(mb->l1, l1pa(s.paddr), s.memsz);
-
-	if (!to || s.paddr + s.memsz > mb->l1->low.size)
-		return "the kernel does not fit into the guest's memory; raise memory in " CONFIG_FILE;
-	memcpy(to, from, s.filesz);
-	memset(to + s.filesz, 0, s.memsz - s.filesz);
-	mb->low = min_u64(mb->low, s.paddr);
-	mb->high = max_u64(mb->high, s.paddr + s.memsz);
-	return NULL;
-}
-
-/* The form with addresses in the header: one segment, and 0 stands for "to the end" and for "no bss". */
-static const char *load_flat(struct mb *mb, const struct header *h, uint64_t header_at)
-{
-	uint64_t before = h->header_addr - (uint64_t)h->load_addr;
-
-	if (h->header_addr < h->load_addr || before > header_at)
-		return "the addresses in the Multiboot header contradict each other; rebuild the kernel";
-
-	struct segment s = {.offset = header_at - before, .paddr = h->load_addr};
-
-	s.filesz = mb->file.size - s.offset;
-	if (h->load_end_addr)
-		s.filesz = (uint64_t)h->load_end_addr - h->load_addr;
-	s.memsz = h->bss_end_addr ? (uint64_t)h->bss_end_addr - h->load_addr : s.filesz;
-	mb->entry = h->entry_addr;
-	return load_segment(mb, s);
-}
-
-/* The entry point is a virtual address; execution begins without paging. */
-static void take_entry(struct mb *mb, uint64_t entry, uint64_t vaddr, struct segment s)
-{
-	if (entry >= vaddr && entry - vaddr < s.memsz)
-		mb->entry = s.paddr + (entry - vaddr);
-}
-
-static const char *load_elf32(struct mb *mb)
-{
-	const struct elf32_header *h = image_part(mb->file, 0, sizeof(*h));
-
-	for (unsigned i = 0; h && i < h->phnum; i++) {
-		const struct elf32_segment *p =
-			image_part(mb->file, h->phoff + (uint64_t)i * h->phentsize, sizeof(*p));
-
-		if (!p)
-			return "the program headers lie outside of the file; copy it again";
-		if (p->type != PT_LOAD)
-			continue;
-
-		struct segment s = {p->offset, p->paddr, p->filesz, p->memsz};
-		const char *error = load_segment(mb, s);
-
-		if (error)
-			return error;
-		take_entry(mb, h->entry, p->vaddr, s);
-	}
-	return NULL;
-}
-
-static const char *load_elf64(struct mb *mb)
-{
-	const struct elf64_header *h = image_part(mb->file, 0, sizeof(*h));
-
-	for (unsigned i = 0; h && i < h->phnum; i++) {
-		const struct elf64_segment *p =
-			image_part(mb->file, h->phoff + (uint64_t)i * h->phentsize, sizeof(*p));
-
-		if (!p)
-			return "the program headers lie outside of the file; copy it again";
-		if (p->type != PT_LOAD)
-			continue;
-
-		struct segment s = {p->offset, p->paddr, p->filesz, p->memsz};
-		const char *error = load_segment(mb, s);
-
-		if (error)
-			return error;
-		take_entry(mb, h->entry, p->vaddr, s);
-	}
-	return NULL;
-}
-
-static const char *load_kernel(struct mb *mb)
+static const char *load_file(struct kernel *k)
 {
 	struct header h;
-	uint64_t header_at = find_header(mb->file, &h);
-	uint32_t elf_magic;
+	uint64_t header_at = find_header(k->file, &h);
 
-	memcpy(&elf_magic, mb->file.at, sizeof(elf_magic)); /* the header was found: there are 12 bytes */
 	if (h.flags & WANT_MASK & ~WANT_UNDERSTOOD)
 		return "the kernel's Multiboot header wants what a guest does not have; build it without bits 2 to 15";
-	if (h.flags & HAS_ADDRESSES)
-		return load_flat(mb, &h, header_at);
-	if (elf_magic != ELF_MAGIC || mb->file.at[ELF_DATA_AT] != ELF_LITTLE_ENDIAN)
-		return "the kernel is no x86 ELF file and its Multiboot header has no addresses; rebuild it";
-	return mb->file.at[ELF_CLASS_AT] == ELF_CLASS64 ? load_elf64(mb) : load_elf32(mb);
+	if (!(h.flags & HAS_ADDRESSES))
+		return kernel_load_elf(k);
+	k->entry = h.entry_addr;
+	return kernel_load_flat(k, &h.addresses, header_at);
 }
 
 /* --- modules and boot information --- */
-
-/* Fills LOAD_INFO_SIZE bytes at `base`, from the start upwards. */
-struct info_area {
-	struct l1 *l1;
-	uint64_t base, used;
-};
-
-/* The L1 address of `size` bytes of it, 0 when it is full. */
-static uint32_t info_take(struct info_area *area, uint64_t size)
-{
-	uint64_t at = align_up(area->used, sizeof(uint32_t));
-
-	if (size > LOAD_INFO_SIZE || at > LOAD_INFO_SIZE - size)
-		return 0;
-	area->used = at + size;
-	return (uint32_t)(area->base + at);
-}
-
-static void *info_ptr(const struct info_area *area, uint32_t at, uint64_t size)
-{
-	return l1_ptr(area->l1, l1pa(at), size);
-}
 
 /* "name args", as loaders traditionally pass it; 0 when there is no room. */
 static uint32_t info_string(struct info_area *area, const struct boot_module *file, struct text args)
@@ -264,7 +102,7 @@ static uint32_t info_string(struct info_area *area, const struct boot_module *fi
 	return at;
 }
 
-static const char *load_modules(struct mb *mb, struct info_area *area, const struct l1_config *config,
+static const char *load_modules(struct kernel *k, struct info_area *area, const struct l1_config *config,
 				struct info *info)
 {
 	uint64_t list_size = config->module_count * sizeof(struct info_module);
@@ -273,13 +111,12 @@ static const char *load_modules(struct mb *mb, struct info_area *area, const str
 	info->mods_addr = info_take(area, list_size);
 	for (unsigned i = 0; i < config->module_count; i++) {
 		const struct config_module *m = &config->modules[i];
-		uint64_t at = align_up(max_u64(mb->high, LOAD_HIGH_START), PAGE_SIZE);
-		struct info_module entry = {(uint32_t)at, (uint32_t)(at + m->file->size), 0, 0};
+		struct info_module entry = {0};
+		const char *error = kernel_load_module(k, m->file, &entry.start);
 
-		if (at > mb->l1->low.size || m->file->size > mb->l1->low.size - at)
-			return "memory is too small for the modules; raise memory in " CONFIG_FILE;
-		memcpy(l1_ptr(mb->l1, l1pa(at), m->file->size), hpa_ptr(m->file->start), m->file->size);
-		mb->high = at + m->file->size;
+		if (error)
+			return error;
+		entry.end = entry.start + (uint32_t)m->file->size;
 		entry.string = info_string(area, m->file, m->args);
 		if (!entry.string)
 			return "the modules' arguments are too long; shorten them";
@@ -305,76 +142,38 @@ static void write_memory_map(struct info_area *area, struct info *info)
 	info->mem_upper = (uint32_t)((area->l1->low.size - LOAD_HIGH_START) / KIB(1));
 }
 
-/* Below 1 MiB, where kernels expect it, unless the kernel itself lies there; then behind the kernel. */
-static uint64_t info_place(struct mb *mb)
+static const char *load_info(struct kernel *k, struct info_area *area, const struct l1_config *config)
 {
-	if (mb->low >= LOAD_INFO + LOAD_INFO_SIZE || mb->high <= LOAD_INFO)
-		return LOAD_INFO;
-
-	uint64_t at = align_up(max_u64(mb->high, LOAD_HIGH_START), PAGE_SIZE);
-
-	mb->high = at + LOAD_INFO_SIZE;
-	return l1_ptr(mb->l1, l1pa(at), LOAD_INFO_SIZE) ? at : 0;
-}
-
-/* The specification leaves the GDT open; kernels that reload a segment before they have their own live longer. */
-static const uint64_t flat_gdt[] = {0, UINT64_C(0x00CF9B000000FFFF), UINT64_C(0x00CF93000000FFFF)};
-#define FLAT_CS 0x08
-#define FLAT_DS 0x10
-
-static const char *load_info(struct mb *mb, const struct l1_config *config)
-{
-	static const struct boot_module loader = {.name = "Nestling", .name_len = sizeof("Nestling") - 1};
-	struct info_area area = {mb->l1, info_place(mb), 0};
+	static const struct boot_module loader = {.name = LOAD_NAME, .name_len = sizeof(LOAD_NAME) - 1};
+	uint32_t at = info_take(area, sizeof(struct info));
 	struct info info = {.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MMAP | INFO_LOADER};
 
-	if (!area.base)
-		return "memory is too small for the kernel; raise memory in " CONFIG_FILE;
-	mb->info = info_take(&area, sizeof(info));
-	mb->gdt = info_take(&area, sizeof(flat_gdt));
-	memcpy(info_ptr(&area, mb->gdt, sizeof(flat_gdt)), flat_gdt, sizeof(flat_gdt));
-	write_memory_map(&area, &info);
-	info.boot_loader_name = info_string(&area, &loader, (struct text){"", 0});
-	info.cmdline = info_string(&area, config->image, config->cmdline);
+	write_memory_map(area, &info);
+	info.boot_loader_name = info_string(area, &loader, (struct text){"", 0});
+	info.cmdline = info_string(area, config->image, config->cmdline);
 	if (!info.cmdline)
 		return "the command line is too long; shorten cmdline";
 	if (config->module_count)
 		info.flags |= INFO_MODULES;
 
-	const char *error = load_modules(mb, &area, config, &info);
+	const char *error = load_modules(k, area, config, &info);
 
-	memcpy(info_ptr(&area, mb->info, sizeof(info)), &info, sizeof(info));
+	memcpy(info_ptr(area, at, sizeof(info)), &info, sizeof(info));
 	return error;
 }
 
 const char *load_multiboot(struct l1 *l1, const struct l1_config *config, struct l1_entry *entry)
 {
-	struct mb mb = {
-		.l1 = l1,
-		.file = {hpa_ptr(config->image->start), config->image->size},
-		.low = UINT64_MAX,
-		.entry = UINT64_MAX,
-	};
-	const char *error = load_kernel(&mb);
+	struct kernel k = kernel_begin(l1, config);
+	struct info_area area;
+	const char *error = load_file(&k);
 
-	if (!error && config->initrd)
-		error = "a Multiboot kernel takes no initrd; use module instead";
-	if (!error && mb.entry >= l1->low.size)
-		error = "the entry point of the kernel lies outside of its segments; rebuild it";
 	if (!error)
-		error = load_info(&mb, config);
+		error = kernel_check(&k, config);
+	if (!error)
+		error = info_begin(&area, &k);
 	if (error)
 		return error;
-	*entry = (struct l1_entry){
-		.mode = ENTRY_PROTECTED32,
-		.rip = mb.entry,
-		.rax = LOADER_MAGIC,
-		.rbx = mb.info,
-		.cr0 = CR0_PE | CR0_ET,
-		.gdt_base = mb.gdt,
-		.gdt_limit = sizeof(flat_gdt) - 1,
-		.cs_sel = FLAT_CS,
-		.data_sel = FLAT_DS,
-	};
-	return NULL;
+	kernel_enter(&k, &area, LOADER_MAGIC, entry);
+	return load_info(&k, &area, config);
 }

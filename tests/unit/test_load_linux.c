@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: svm/load.c svm/load_linux.c svm/load_multiboot.c kernel/printf.c */
+/* links: svm/load.c svm/load_kernel.c svm/load_linux.c svm/load_multiboot.c svm/load_multiboot2.c kernel/printf.c */
 /* tests/unit/test_load_linux.c - where a bzImage and its companions land, and each way in which that fails. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -195,7 +195,7 @@ static void mistakes(void **state)
 	assert_string_equal(load(), "Linux takes no modules; use initrd instead");
 	again(state);
 	file[0x202] = 0;
-	assert_string_equal(load(), "it is neither a Linux bzImage nor a Multiboot 1 kernel; name another module as "
+	assert_string_equal(load(), "it is neither a Linux bzImage nor a Multiboot kernel; name another module as "
 				    "image");
 }
 

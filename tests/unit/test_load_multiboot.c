@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: svm/load.c svm/load_linux.c svm/load_multiboot.c kernel/printf.c */
+/* links: svm/load.c svm/load_kernel.c svm/load_linux.c svm/load_multiboot.c svm/load_multiboot2.c kernel/printf.c */
 /* tests/unit/test_load_multiboot.c - Multiboot 1 kernels in their three forms, what they are told, and each way
  * in which loading one fails. */
 #include <setjmp.h>
