@@ -21,6 +21,7 @@ include tools/third_party.mk
 include tools/payload.mk
 include vdev/vdev.mk
 include tests/unit/unit.mk
+include tests/fuzz/fuzz.mk
 include tests/guest/build.mk
 include tests/bench/bench.mk
 include tests/tests.mk

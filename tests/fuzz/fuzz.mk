@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+#
+# tests/fuzz/fuzz.mk - fuzzing of nested/ on Linux. Each fuzz_<target>.c is one target.
+#   make fuzz T=vmrun SECONDS=600    libFuzzer (clang); what it learns goes to build/fuzz/<target>,
+#                                    an input that fails to build/fuzz/<target>.crash-*
+#   build/tests/unit/test_fuzz_<target> [FILE...]   runs the kept corpus, or these inputs
+#   make fuzz-keep T=vmrun           adds to tests/fuzz/corpus/<target> what reaches new code
+# The replay programs are built with the unit tests and run with them.
+
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(UNIT_OUT)/test_fuzz_%)
+FUZZ_SOURCES := $(wildcard nested/*.c) tests/fuzz/fuzz.c tests/unit/rig.c tests/unit/fake_l1.c
+FUZZ_OUT     := build/fuzz
+FUZZ_CORPUS  := tests/fuzz/corpus
+FUZZ_BYTES   := 400
+SECONDS      ?= 60
+
+FUZZ_CFLAGS := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -Iinclude
+
+unit-programs: $(FUZZ_REPLAYS)
+ifeq ($(T),)
+unit: $(FUZZ_REPLAYS)
+endif
+
+define fuzz_replay
+$(UNIT_OUT)/test_fuzz_$(1): tests/fuzz/replay.c $(UNIT_OUT)/obj/tests/fuzz/fuzz_$(1).o $(FUZZ_SOURCES:%.c=$(UNIT_OUT)/obj/%.o)
+	echo "  LD   $$@"
+	$$(CC) $$(UNIT_CFLAGS) -I. -Iinclude -DFUZZ_TARGET='"$(1)"' -DFUZZ_CORPUS='"$(FUZZ_CORPUS)/$(1)"' -o $$@ $$^
+endef
+$(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_replay,$(target))))
+
+$(FUZZ_OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_SOURCES) $(wildcard nested/*.h include/*.h include/amd/*.h tests/unit/*.h tests/fuzz/*.h)
+	tools/install_packages.sh clang libclang-rt-dev
+	mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SOURCES)
+
+.PHONY: fuzz fuzz-keep
+fuzz: $(FUZZ_OUT)/fuzz_$(T)
+	mkdir -p $(FUZZ_OUT)/$(T)
+	$< -max_total_time=$(SECONDS) -max_len=$(FUZZ_BYTES) -timeout=10 -print_final_stats=1 \
+		-artifact_prefix=$(FUZZ_OUT)/$(T).crash- $(FUZZ_OUT)/$(T) $(FUZZ_CORPUS)/$(T)
+
+fuzz-keep: $(FUZZ_OUT)/fuzz_$(T)
+	mkdir -p $(FUZZ_CORPUS)/$(T)
+	$< -set_cover_merge=1 -use_counters=0 -max_len=$(FUZZ_BYTES) $(FUZZ_CORPUS)/$(T) $(FUZZ_OUT)/$(T)
