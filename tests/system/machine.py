@@ -35,11 +35,13 @@ def make_iso(run, directory):
     os.makedirs(directory, exist_ok=True)
     iso = os.path.join(directory, run.name + ".iso")
     modules = dict(run.modules)
-    if run.guests:
-        config = os.path.join(directory, run.name + ".cfg")
-        with open(config, "w", encoding="ascii") as f:
-            f.write(run.guests)
-        modules["nestling.cfg"] = config
+    if run.depth > 1:
+        modules["nestling.elf"] = KERNEL
+    for level, text in enumerate(run.configs() if run.guests else ()):
+        name = f"level{level}.cfg" if level else "nestling.cfg"
+        modules[name] = os.path.join(directory, f"{run.name}.{name}")
+        with open(modules[name], "w", encoding="ascii") as f:
+            f.write(text)
     command = ["iso/mkiso.sh", "-o", iso, "-k", KERNEL]
     if run.options:
         command += ["-c", run.options]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 CONFIG = "tests/guests.cfg"
 TEST_KERNELS = "build/tests/guest/{}.elf"
 
+LEVEL_MEMORY = 256  # MiB that each level of a nested run has for itself
+
 GROUPS = ("check", "test", "by-hand")
 
 
@@ -33,6 +35,7 @@ class Run:
     options: str = ""
     modules: tuple = ()
     guests: str = ""
+    depth: int = 1
     dialogue: tuple = ()
     scenarios: bool = False
     control: str = ""
@@ -47,6 +50,30 @@ class Run:
                 raise ConfigError(f"[{self.name}] {key} is none of {', '.join(values)}")
         if not self.dialogue:
             raise ConfigError(f"[{self.name}] expects nothing; give it a dialogue")
+        if self.depth > 1 and not self.guests:
+            raise ConfigError(f"[{self.name}] has nothing to run at depth {self.depth}")
+
+    def configs(self):
+        """The text of nestling.cfg for each Nestling of the run, the outermost first."""
+        texts = [self.guests]
+        while len(texts) < self.depth:
+            texts.insert(0, self._around(texts))
+        return texts
+
+    def _around(self, inner):
+        """What a Nestling is told that runs another one, which gets the texts of inner.
+
+        All that the deeper levels need goes through its hands; its guest's own description
+        must bear the name that Nestling looks for.
+        """
+        first = self.depth - len(inner)
+        modules = [f"level{first}.cfg nestling.cfg"]
+        modules += [f"level{first + n}.cfg" for n in range(1, len(inner))]
+        modules += ["nestling.elf"] * (len(inner) > 1) + [name for name, _ in self.modules]
+        memory = LEVEL_MEMORY * (len(inner) + 1)
+        options = [f"vcpus {self.smp}", f"memory {memory}M", "image nestling.elf"]
+        options += [f"module {module}" for module in modules]
+        return f"guest nestling{first}\n" + "".join(f"  {option}\n" for option in options)
 
 
 def _dialogue(name, text):
@@ -74,7 +101,7 @@ def _run(name, section, kernel):
             value = value + "\n" if value else ""
         elif key == "scenarios":
             value = value == "yes"
-        elif key == "limit":
+        elif key in ("limit", "depth"):
             value = int(value)
         elif key not in Run.__dataclass_fields__:
             raise ConfigError(f"[{name}] has the unknown key {key!r}")
