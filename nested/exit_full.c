@@ -26,7 +26,7 @@ static void carry_shared(const struct nested *n, struct vmcb *vmcb01, const stru
 		vmcb_set_g_pat(vmcb01, l2->g_pat);
 }
 
-/* Still there: VMCB02 has not run since the flush was asked for, and it may be rebuilt for another L2 before it does. */
+/* Still there: VMCB02 has not run since the flush was asked for, and may be rebuilt for another L2 before it does. */
 static void keep_flush(struct nested *n, const struct vmcb_control *c02)
 {
 	if (unlikely(c02->tlb_control != TLB_CONTROL_NONE))

@@ -53,11 +53,11 @@ void svm_check_cpu(void)
 		fatal("this CPU has no nested paging; use a newer AMD CPU (family 10h or later)");
 	if (svm_this_cpu.asid_count < ASID_COUNT_MIN)
 		fatal("this CPU has only %u ASIDs; Nestling needs %u", svm_this_cpu.asid_count, ASID_COUNT_MIN);
-	klog("svm: revision %u, %u ASIDs, features %08x%s%s%s%s%s%s", r.eax & 0xFF, svm_this_cpu.asid_count, svm_this_cpu.features,
-	     svm_this_cpu.features & SVM_FEAT_NP ? " np" : "", svm_this_cpu.features & SVM_FEAT_NRIPS ? " nrips" : "",
-	     svm_this_cpu.features & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",
-	     svm_this_cpu.features & SVM_FEAT_DECODE_ASSISTS ? " decodeassists" : "",
-	     svm_this_cpu.features & SVM_FEAT_VGIF ? " vgif" : "", svm_this_cpu.features & SVM_FEAT_VMCB_CLEAN ? " vmcbclean" : "");
+	klog("svm: revision %u, %u ASIDs, features %08x%s%s%s%s%s%s", r.eax & 0xFF, svm_this_cpu.asid_count, r.edx,
+	     r.edx & SVM_FEAT_NP ? " np" : "", r.edx & SVM_FEAT_NRIPS ? " nrips" : "",
+	     r.edx & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",
+	     r.edx & SVM_FEAT_DECODE_ASSISTS ? " decodeassists" : "", r.edx & SVM_FEAT_VGIF ? " vgif" : "",
+	     r.edx & SVM_FEAT_VMCB_CLEAN ? " vmcbclean" : "");
 	quirk_detect();
 }
 

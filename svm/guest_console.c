@@ -2,7 +2,8 @@
 /* svm/guest_console.c - shares Nestling's console between the guests and the monitor.
  * Decides whose bytes appear as they are (the guest in focus), and when whole lines of the others appear between
  * them: not in the middle of a line, unless that line just stays there, as a prompt does.
- * Lock: console_lock; taken with a dev_lock held, and nothing but the log and the output is called inside. Next: monitor.c. */
+ * Lock: console_lock; taken with a dev_lock held, and nothing but the log and the output is called inside.
+ * Next: monitor.c. */
 #include "svm/guest_console.h"
 
 #include "kernel/console.h"

@@ -45,8 +45,8 @@ enum resume quirk_dr7_write(struct vcpu *v);
 /* Exit codes that quirk_after_exit() may change or refuse, as bits. */
 static const uint64_t quirk_codes[VMEXIT_INTERCEPT_END / 64] = {
 	UINT64_MAX, /* accesses to CRn and DRn */
-	BIT(VMEXIT_EXCP(VEC_DB) - 64) | BIT(VMEXIT_EXCP(VEC_UD) - 64) | BIT(VMEXIT_CR0_SEL_WRITE - 64) | BIT(VMEXIT_RDTSC - 64) |
-		BIT(VMEXIT_SWINT - 64),
+	BIT(VMEXIT_EXCP(VEC_DB) - 64) | BIT(VMEXIT_EXCP(VEC_UD) - 64) | BIT(VMEXIT_CR0_SEL_WRITE - 64) |
+		BIT(VMEXIT_RDTSC - 64) | BIT(VMEXIT_SWINT - 64),
 	BIT(VMEXIT_WBINVD - 128),
 };
 

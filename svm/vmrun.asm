@@ -51,11 +51,12 @@ svm_loop:
 	mov r14, [rax + REG(14)]
 	mov r15, [rax + REG(15)]
 	mov rax, [rax + VCPU_VMCB_HPA]
-	; From here to the last store below every register but RSP is the guest's: no call, no host memory but the stack.
+	; From here to the last store every register but RSP is the guest's: no call, no host memory but the stack.
 	vmrun
 global svm_vmrun_return
 svm_vmrun_return:
-	; The exit brought IF=1 back. With it irq_wait() would take the timer behind its STGI, before its HLT, and sleep on.
+	; The exit brought IF=1 back. With it irq_wait() would take the timer behind its STGI, before its HLT, and
+	; sleep on.
 	cli
 	mov rax, [rsp]			; v; the guest's RAX is in the VMCB
 	mov [rax + REG(1)], rcx
