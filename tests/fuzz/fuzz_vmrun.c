@@ -38,11 +38,29 @@ static void check_refused(struct rig *rig, const struct rig_pages *before)
 	CHECK(rig->vmcb01->save.dr7 == DR7_FIXED);
 }
 
+/* L2 changes what a VMRUN may find in it without being refused. */
+static void l2_runs(struct vmcb *vmcb02)
+{
+	struct vmcb_save *s = &vmcb02->save;
+
+	s->es.base++, s->cs.base++, s->ss.base++, s->ds.base++;
+	s->gdtr.base++, s->gdtr.limit++, s->idtr.base++, s->idtr.limit++;
+	s->cpl ^= 3;
+	s->cr0 ^= CR0_TS;
+	s->cr2++, s->rip++, s->rsp++, s->rax++;
+	s->cr4 ^= CR4_PGE;
+	s->rflags ^= RFLAGS_IF;
+	s->dr6 ^= 1, s->dr7 ^= 1;
+	vmcb02->control.int_shadow ^= INT_SHADOW_ACTIVE;
+}
+
 /* A soft event moves RIP; the CPU has delivered it when L2 exits later. */
 static void check_there_and_back(struct rig *rig)
 {
-	struct vmcb ran = lasting(rig->vmcb02), again;
+	struct vmcb ran, again;
 
+	l2_runs(rig->vmcb02);
+	ran = lasting(rig->vmcb02);
 	CHECK(rig_exit(rig, VMEXIT_VMMCALL));
 	fuzz_check_ram(rig, ram, RIG_VMCB12, PAGE_SIZE);
 	CHECK(!rig->n.gif && !rig->n.in_l2);
