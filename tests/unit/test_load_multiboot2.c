@@ -124,6 +124,17 @@ static void state_at_entry(void **state)
 	assert_int_equal(entry.efer, 0);
 }
 
+/* Xen puts its real-mode code below what these say. */
+static void bios_data_area(void **state)
+{
+	(void)state;
+	assert_null(load());
+	assert_int_equal(guest_word(0x400, 2), 0x3F8);
+	assert_int_equal(guest_word(0x40E, 2), 0x9FC0);
+	assert_int_equal(guest_word(0x413, 2), 639);
+	assert_int_equal(guest_word(0x9FC00, 1), 1);
+}
+
 /* Version 2 comes first when a kernel has both headers. */
 static void both_versions(void **state)
 {
@@ -288,6 +299,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(state_at_entry, setup, guest_teardown),
+		cmocka_unit_test_setup_teardown(bios_data_area, setup, guest_teardown),
 		cmocka_unit_test_setup_teardown(both_versions, setup, guest_teardown),
 		cmocka_unit_test_setup_teardown(entry_tag, setup, guest_teardown),
 		cmocka_unit_test_setup_teardown(address_tag, setup, guest_teardown),
