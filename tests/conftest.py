@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """tests/conftest.py - what pytest needs to know: what the tests are, how they are counted.
 
-Three kinds of programs are run, each giving one or many results: guards (a script that says
-yes or no), cmocka programs (tests/unit), QEMU runs (tests/guests.cfg). Every scenario counts
-as a test of its own. The fourth outcome, broken, is pytest's "error". Two programs run at a
-time, whatever order pytest asks in.
+Four kinds of programs are run, each giving one or many results: guards (a script that says yes
+or no), cmocka programs (tests/unit), budgets (tests/bench), QEMU runs (tests/guests.cfg). Every
+scenario counts as a test of its own. The fourth outcome, broken, is pytest's "error". Two programs
+run at a time, whatever order pytest asks in.
 """
 import glob
 import os
@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "system"))
+sys.path[:0] = [os.path.join(os.path.dirname(__file__), part) for part in ("system", "bench")]
+import budget   # noqa: E402
 import machine  # noqa: E402
 import results  # noqa: E402
 import runs     # noqa: E402
@@ -114,6 +115,8 @@ class Programs(pytest.File):
         for program in sorted(glob.glob(UNIT_PROGRAMS)):
             if os.access(program, os.X_OK) and "." not in os.path.basename(program):
                 yield item("unit:" + os.path.basename(program), unit_results, program)
+        for cpu in budget.CPUS if group == "test" else ():
+            yield item("budget:" + cpu, budget.results, cpu)
         for run in runs.load(str(self.path)):
             if run.group == "check" or run.group == group:
                 yield item("run:" + run.name, run_results, run)

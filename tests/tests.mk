@@ -4,7 +4,7 @@
 # Each target first sees to the packages, then builds everything in a make of its own: only
 # then do compilers exist on a fresh machine. Runs are declared in tests/guests.cfg.
 
-TEST_PARTS := all guest-kernels unit-programs
+TEST_PARTS := all guest-kernels unit-programs bench-kernel
 PYTEST     := $(PYTHON) -B -m pytest -q -rs --durations=8 --durations-min=5 -p no:cacheprovider -c /dev/null --rootdir=. tests/guests.cfg
 
 .PHONY: run run-l2-linux check test guests

@@ -36,8 +36,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 printf 'guest bench\n  memory 128M\n  image bench_ops.elf\n  cmdline only=%s\n' "$scenario" >"$work/cfg"
 iso/mkiso.sh -o "$work/iso" -k build/nestling.elf nestling.cfg="$work/cfg" bench_ops.elf=build/bench/bench_ops.elf
-timeout 120 qemu-system-x86_64 -nographic -no-reboot -net none -cpu "$cpu" -smp 1 -m 512M \
+timeout 300 qemu-system-x86_64 -nographic -no-reboot -net none -cpu "$cpu" -smp 1 -m 512M \
     -icount shift=0,sleep=off -plugin build/bench/exitcost.so,elf=build/nestling.elf,out="$work/list",round=$round \
-    -cdrom "$work/iso" </dev/null >"$work/console"
+    -boot d -cdrom "$work/iso" </dev/null >"$work/console"
 grep -a '^BENCH' "$work/console" || { cat "$work/console" >&2; exit 1; }
 /usr/bin/python3 -B tools/exitcost.py $form --mark $mark build/nestling.elf "$work/list"

@@ -32,7 +32,7 @@ def of_round_trip(cpu):
     listed = f"{measure.OUT}/round-trip-{cpu}.list"
     plugin = f"{measure.OUT}/exitcost.so,elf=build/nestling.elf,out={listed},round=21"
     boot = measure.iso("round-trip", cpu, guests, **{"bench_ops.elf": measure.OPS})
-    measure.measured("round-trip", cpu, ["-m", "512M", "-plugin", plugin, *boot], 120, "vmexit")
+    measure.measured("round-trip", cpu, ["-m", "512M", "-plugin", plugin, *boot], 300, "vmexit")
     vmrun, counts = f"{vmrun_address():x}", collections.Counter()
     with open(listed, encoding="ascii") as f:
         for line in f:
