@@ -25,7 +25,7 @@ static void ring_add(const char *text, size_t len)
 }
 
 /* A line that does not fit ends in "..." rather than being lost. */
-static void emit(char *line, size_t len)
+static void emit(char *line, size_t len, bool shown)
 {
 	if (len > LINE_SIZE - 2) {
 		len = LINE_SIZE - 2;
@@ -38,7 +38,8 @@ static void emit(char *line, size_t len)
 	if (locked)
 		spin_lock(&log_lock);
 	ring_add(line, len);
-	console_write(line, len);
+	if (shown)
+		console_write(line, len);
 	if (locked)
 		spin_unlock(&log_lock);
 }
@@ -66,7 +67,19 @@ void klog(const char *fmt, ...)
 	va_start(args, fmt);
 	len += (size_t)kvsnprintf(line + len, sizeof(line) - len, fmt, args);
 	va_end(args);
-	emit(line, len);
+	emit(line, len, true);
+}
+
+void klog_quiet(const char *fmt, ...)
+{
+	char line[LINE_SIZE];
+	size_t len = stamp(line);
+	va_list args;
+
+	va_start(args, fmt);
+	len += (size_t)kvsnprintf(line + len, sizeof(line) - len, fmt, args);
+	va_end(args);
+	emit(line, len, false);
 }
 
 void klog_raw(const char *fmt, ...)
@@ -77,7 +90,7 @@ void klog_raw(const char *fmt, ...)
 	va_start(args, fmt);
 	size_t len = (size_t)kvsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	emit(line, len);
+	emit(line, len, true);
 }
 
 size_t log_read(uint64_t *position, char *buf, size_t size)

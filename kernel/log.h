@@ -10,6 +10,9 @@
 /* One line, without "\n", stamped with the seconds since the clock started. */
 void klog(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* The same into the ring alone: what the monitor's `log` shows, but nobody wants amid a guest's output. */
+void klog_quiet(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 /* One line as it is: no stamp. For reports that span lines, and the last words of panic. */
 void klog_raw(const char *fmt, ...) PRINTF_LIKE(1, 2);
 

@@ -6,6 +6,7 @@
 #include "kernel/cpu_insn.h"
 #include "kernel/lapic.h"
 #include "kernel/log.h"
+#include "kernel/smp.h"
 
 #include <check.h>
 
@@ -30,7 +31,8 @@ void panic_begin(void)
 {
 	if (__atomic_exchange_n(&panic_on, true, __ATOMIC_ACQ_REL))
 		halt_forever(); /* somebody, perhaps we ourselves, is already at it */
-	lapic_send_nmi_to_others();
+	if (smp_cpu_count() > 1) /* one that was not started yet would run from the reset vector */
+		lapic_send_nmi_to_others();
 	log_break_lock();
 }
 

@@ -145,18 +145,27 @@ static bool deadline_write(struct vcpu *v, uint64_t value)
 /* --- the lists --- */
 
 /* One line for each of the first unknown MSRs, so that a guest cannot fill the log. */
-static bool unknown_msr(const struct vcpu *v, uint32_t msr, const char *what)
+static bool is_news(uint32_t msr)
 {
+	static struct spinlock lock;
 	static uint32_t seen[LOGGED_ONCE];
 	static unsigned count;
+	bool news = true;
 
-	for (unsigned i = 0; i < count && i < LOGGED_ONCE; i++)
-		if (seen[i] == msr)
-			return false;
-	if (count < LOGGED_ONCE) {
+	spin_lock(&lock);
+	for (unsigned i = 0; i < count; i++)
+		news = news && seen[i] != msr;
+	news = news && count < LOGGED_ONCE;
+	if (news)
 		seen[count++] = msr;
-		klog("%s: %s of unknown MSR %08x gives #GP", v->l1->name, what, msr);
-	}
+	spin_unlock(&lock);
+	return news;
+}
+
+static bool unknown_msr(const struct vcpu *v, uint32_t msr, const char *what)
+{
+	if (is_news(msr))
+		klog_quiet("%s: %s of unknown MSR %08x gives #GP", v->l1->name, what, msr);
 	return false;
 }
 

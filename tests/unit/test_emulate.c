@@ -203,7 +203,7 @@ static void test_one_access_of_its_size(void **state)
 	/* A comparison does not write. */
 	assert_int_equal(EMULATE("\x39\x0B"), RESUME_NEXT);
 	assert_int_equal(fake.mmio_writes, 1);
-	assert_int_equal(fake.l1.dev_lock.next, fake.l1.dev_lock.serving);
+	assert_int_equal(fake.l1.dev_lock.taken, 0);
 }
 
 static void test_moffs(void **state)
@@ -249,7 +249,7 @@ static void test_unsupported_ends_the_guest(void **state)
 	assert_int_equal(EMULATE("\x0F\xC7\x0B"), RESUME_STOP); /* cmpxchg8b [rbx] */
 	assert_int_equal(EMULATE("\x06"), RESUME_STOP); /* no instruction */
 	assert_int_equal(fake.mmio_writes, 0);
-	assert_int_equal(fake.l1.dev_lock.next, fake.l1.dev_lock.serving);
+	assert_int_equal(fake.l1.dev_lock.taken, 0);
 }
 
 static void test_code_that_cannot_be_read(void **state)
@@ -303,7 +303,7 @@ static void test_random_code(void **state)
 
 		assert_true(resume == RESUME_NEXT || resume == RESUME_SAME || resume == RESUME_STOP);
 		assert_int_equal(resume == RESUME_STOP, fake.ended[0] != 0);
-		assert_int_equal(fake.l1.dev_lock.next, fake.l1.dev_lock.serving);
+		assert_int_equal(fake.l1.dev_lock.taken, 0);
 		done += resume == RESUME_NEXT;
 	}
 	assert_true(done > 10000);
