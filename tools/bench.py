@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""tools/bench.py [--record] - `make bench`: measures on all three engines and writes what came of it.
+"""tools/bench.py [--keep] [--record] - `make bench`: measures on all three engines and writes what came of it.
 
 Prints the table; writes build/bench.tsv (one row for each line of the table, -cpu max),
 build/bench-all.tsv (every figure), docs/performance.md (between its markers) and
-docs/performance.svg. With --record Nestling's figures are added to tests/bench/history.tsv first.
+docs/performance.svg. With --record Nestling's figures are added to tests/bench/history.tsv first;
+with --keep those of the bare CPU and of KVM are the last run's.
 `make bench-boot` leaves the slow figures in build/bench/boot.tsv; they are taken over when there.
 """
 import datetime
@@ -53,6 +54,7 @@ MORE = (
     ("round trip, one L2", ("round-trip-1-l2",)),
     ("round trip, 4 L2s in turn", ("round-trip-4-l2",)),
     ("round trip, 16 L2s in turn", ("round-trip-16-l2",)),
+    ("round trip, one L2, L1 of 1 GiB beside 7 other L1s", ("round-trip-8-l1",)),
 )
 # Pairs whose sum is a round trip, and how much dearer KVM's must be.
 ROUND_TRIPS = (("VMRUN + #VMEXIT", "vmrun", "vmexit"),
@@ -88,6 +90,7 @@ def measure_all():
         jobs = [(cpu, engine, pool.submit(run, cpu))
                 for engine, run in runs.items() for cpu in cpus]
         jobs += [(cpu, "nestling", pool.submit(measure.nestling_ops, cpu)) for cpu in cpus]
+        jobs += [(cpu, "nestling", pool.submit(measure.nestling_company, cpu)) for cpu in cpus]
         jobs += [(cpu, "bare", pool.submit(measure.bare_ops, cpu)) for cpu in cpus]
         rounds = pool.submit(transitions.of_round_trip, "max")
         causes = {o: pool.submit(transitions.of_l2_exit, "max", o) for o in ("cpuid", "port")}
@@ -207,6 +210,8 @@ def write_page(text):
 
 def main():
     os.chdir(ROOT)
+    if "--keep" in sys.argv[1:]:
+        measure.keep = ("bare-ops", "bare-linux", "kvm")
     try:
         figures, rounds, causes = measure_all()
     except measure.Failed as error:

@@ -31,12 +31,12 @@ $(BENCH_OUT)/%.cpio.gz: $(BENCH_DIR)/%.manifest $(BENCH_DIR)/init.sh tools/paylo
 	echo "  CPIO $@"
 	$(PYTHON) tools/payload/mkinitrd.py -r $(GUEST_ROOT) -o $@ $<
 
-# RECORD=1: Nestling's figures go into tests/bench/history.tsv.
+# RECORD=1: Nestling's figures go into tests/bench/history.tsv. KEEP=1: measures Nestling only.
 BENCH_FILES := $(addprefix $(BENCH_OUT)/,bench_ops.elf l1.cpio.gz l0.cpio.gz exitcost.so)
 .PHONY: bench bench-boot bench-budget bench-kernel
 bench: deps
 	$(MAKE) --no-print-directory build/nestling.elf $(BENCH_FILES) $(PAYLOAD)/vmlinuz
-	$(PYTHON) -B tools/bench.py $(if $(RECORD),--record)
+	$(PYTHON) -B tools/bench.py $(if $(RECORD),--record) $(if $(KEEP),--keep)
 
 # Without icount, one after the other: what else the machine does counts.
 bench-boot: deps

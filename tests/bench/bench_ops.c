@@ -10,6 +10,8 @@
 #define WARM_UP 4u	/* rounds that do not count: first use of a page, a table, a code path */
 
 #define BENCH_VECTOR 0x40u
+#define IDLE_VECTOR 0x41u
+#define IDLE_TICKS 1000000000u
 #define STRINGIZE_(x) #x
 #define STRINGIZE(x) STRINGIZE_(x)
 
@@ -379,6 +381,21 @@ static void run_sequential(const struct scenario *sc)
 	report(sc->name, &s, 0);
 }
 
+/* --- company --- */
+
+/* For other L1s beside the one that measures (only=idle): there for a second, nearly all of it halted. */
+static void run_idle(const struct scenario *sc)
+{
+	(void)sc;
+	if (!option_has("only=idle")) {
+		skip("measures nothing");
+		return;
+	}
+	lapic_timer_once(IDLE_VECTOR, IDLE_TICKS);
+	while (!trap_count[IDLE_VECTOR])
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
 static const uint64_t used_bits = PTE_RWU | PTE_A | PTE_D, new_bits = PTE_RWU;
 
 SCENARIOS("bench_ops") {
@@ -400,5 +417,6 @@ SCENARIOS("bench_ops") {
 	{"round-trip-1-l2", "15.16", run_l2s, NEED_SVM, &one},
 	{"round-trip-4-l2", "15.16", run_l2s, NEED_SVM, &four},
 	{"round-trip-16-l2", "15.16", run_l2s, NEED_SVM, &sixteen},
+	{"idle", "16.4", run_idle, 0, NULL},
 };
 SCENARIO_COUNT;
