@@ -17,6 +17,7 @@ struct npt02_root {
 	bool used;
 	bool empty;          /* nothing hangs below `table` */
 	bool flush_due;      /* lost entries since npt02_get() last gave it out */
+	uint8_t number;      /* place among the roots */
 	uint32_t asid12;
 	struct npt12 npt12;  /* the key, with asid12; ncr3 without the bits that do not count */
 	hpa_t table;         /* top-level shadow table */

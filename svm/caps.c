@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/caps.c - what an L1 is offered. CPUID by allow-list: a feature reaches L1 only when it is named here and the
  * CPU has it, or when software makes it (x2APIC, TSC deadline, parts of SVM). Every bit named here has its row in
- * docs/features.md. Manual: APM3 appendix E (CPUID); APM2 15.30. Next: exit_cpuid.c. */
+ * docs/features.md. Manual: APM3 appendix E (CPUID); APM2 15.30. */
 #include <amd/cpu.h>
 #include <amd/cpuid.h>
 
 #include "kernel/cpu_insn.h"
 #include "svm/caps.h"
 #include "svm/config.h"
+#include "svm/exit.h"
 #include "svm/enable.h"
 #include "svm/pvclock.h"
 
@@ -145,7 +146,7 @@ static struct cpuid_regs leaf_max(uint32_t leaf, uint32_t limit)
 	return r;
 }
 
-struct cpuid_regs caps_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+static struct cpuid_regs cpuid_of(const struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
 	switch (leaf) {
 	case CPUID_VENDOR:
@@ -183,6 +184,19 @@ struct cpuid_regs caps_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t suble
 	default:
 		return (struct cpuid_regs){0};
 	}
+}
+
+/* CPUID of L1, and of L2 where L1 does not intercept it. */
+enum resume exit_cpuid(struct vcpu *v)
+{
+	struct vmcb_save *s = &v->vmcb->save;
+	struct cpuid_regs r = cpuid_of(v, (uint32_t)s->rax, (uint32_t)v->regs[GPR_RCX]);
+
+	s->rax = r.eax;
+	v->regs[GPR_RBX] = r.ebx;
+	v->regs[GPR_RCX] = r.ecx;
+	v->regs[GPR_RDX] = r.edx;
+	return RESUME_NEXT;
 }
 
 /* --- reserved bits that follow --- */

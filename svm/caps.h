@@ -11,9 +11,6 @@
 uint32_t caps_svm_features(const struct l1 *l1);
 void caps_build(struct nested_caps *caps, const struct l1 *l1);
 
-/* CPUID of vCPU v, EAX and ECX being the question. */
-struct cpuid_regs;
-struct cpuid_regs caps_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf);
 /* XCR0 bits that L1 may set. */
 uint64_t caps_xcr0(void);
 

@@ -139,7 +139,6 @@ static bool move_again(struct vcpu *v, l1pa_t at, bool write)
 					   insn_mask(memo->size),
 				   memo->size);
 	spin_unlock(&v->l1->dev_lock);
-	v->insn_len_known = true;
 	v->insn_len = memo->length;
 	return true;
 }
@@ -182,7 +181,6 @@ enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
 	if (written == ALU_UNKNOWN)
 		return refuse(v, &insn, at, write);
 	learn_move(v, &insn);
-	v->insn_len_known = true;
 	v->insn_len = insn.length;
 	return RESUME_NEXT;
 }

@@ -91,8 +91,7 @@ static enum resume run_string(struct vcpu *v, const struct string *s, unsigned l
 			break;
 		gpr_write(v, GPR_RCX, s->address_size, counter(v, s) - 1);
 	}
-	v->insn_len_known = true;
-	v->insn_len = (uint8_t)length;
+	v->insn_len = (unsigned)length;
 	return RESUME_NEXT;
 }
 

@@ -56,62 +56,35 @@ static COLD unsigned decode_length(struct vcpu *v)
 	return length;
 }
 
-static unsigned find_length(struct vcpu *v)
+unsigned exit_find_length(struct vcpu *v)
 {
 	const struct vmcb_control *c = &v->vmcb->control;
-	const struct memo *memo;
+	unsigned length;
 
 	if (svm_cpu()->features & SVM_FEAT_NRIPS)
-		return (unsigned)(c->nrip - v->vmcb->save.rip);
+		return v->insn_len = (unsigned)(c->nrip - v->vmcb->save.rip);
 	if (c->exitcode == VMEXIT_IOIO)
-		return (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
-	memo = memo_find(v);
-	return likely(memo) ? memo->length : decode_length(v);
+		return v->insn_len = (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
+	length = memo_length(v);
+	return v->insn_len = likely(length) ? length : decode_length(v);
 }
 
-/* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
-unsigned exit_insn_length(struct vcpu *v)
+static COLD enum resume exit_rare(struct vcpu *v, uint64_t code)
 {
-	if (!v->insn_len_known) {
-		v->insn_len = (uint8_t)find_length(v);
-		v->insn_len_known = true;
-	}
-	return v->insn_len;
-}
-
-/* Past the instruction that exited. Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
-void exit_advance_rip(struct vcpu *v)
-{
-	struct vmcb *vmcb = v->vmcb;
-	uint64_t rip = vmcb->save.rip + (v->insn_len_known ? v->insn_len : exit_insn_length(v));
-
-	vmcb->save.rip = (vmcb->save.efer & EFER_LMA) && (vmcb->save.cs.attr & SEG_L) ? rip : (uint32_t)rip;
-	vmcb->save.rflags &= ~RFLAGS_RF;
-	vmcb->control.int_shadow = 0;
-}
-
-void exit_trap_if_tf(struct vcpu *v)
-{
-	if (unlikely(v->vmcb->save.rflags & RFLAGS_TF))
-		vcpu_raise_db(v, DR6_BS);
-}
-
-void exit_step_over(struct vcpu *v)
-{
-	exit_advance_rip(v);
-	exit_trap_if_tf(v);
+	if (code >= VMEXIT_EXCP(0) && code < VMEXIT_INTR)
+		return exit_excp(v, (uint8_t)(code - VMEXIT_EXCP(0)));
+	return exit_unexpected(v);
 }
 
 /* Handlers of L1's exits, and of L2's exits that L1 does not want. */
-enum resume exit_dispatch(struct vcpu *v)
+static enum resume dispatch(struct vcpu *v, uint64_t code)
 {
-	uint64_t code = v->vmcb->control.exitcode;
-
+	if (code == VMEXIT_NPF)
+		return exit_npf(v);
 	switch (code) {
 	case VMEXIT_CPUID: return exit_cpuid(v);
 	case VMEXIT_IOIO: return exit_io(v);
 	case VMEXIT_MSR: return exit_msr(v);
-	case VMEXIT_NPF: return exit_npf(v);
 	case VMEXIT_VMRUN: return glue_vmrun(v);
 	case VMEXIT_VMLOAD: return glue_vmload(v);
 	case VMEXIT_VMSAVE: return glue_vmsave(v);
@@ -150,10 +123,7 @@ enum resume exit_dispatch(struct vcpu *v)
 	case VMEXIT_MCOMMIT:
 	case VMEXIT_TLBSYNC: return exit_ud(v);
 	case VMEXIT_SHUTDOWN: return exit_shutdown(v);
-	default:
-		if (code >= VMEXIT_EXCP(0) && code < VMEXIT_INTR)
-			return exit_excp(v, (uint8_t)(code - VMEXIT_EXCP(0)));
-		return exit_unexpected(v);
+	default: return exit_rare(v, code);
 	}
 }
 
@@ -163,43 +133,60 @@ static uint64_t exit_code_64(uint64_t code)
 	return (uint32_t)code >= 0xFFFFFFF0 && code >> 32 == 0 ? code | UINT64_C(0xFFFFFFFF00000000) : code;
 }
 
-static void after_vmexit(struct vcpu *v)
+static void after_vmexit(struct vcpu *v, struct vmcb_control *c)
 {
-	struct vmcb_control *c = &v->vmcb->control;
+	uint64_t code = c->exitcode;
 
-	c->exitcode = exit_code_64(c->exitcode);
 	c->clean = CLEAN_ALL; /* setters take back what they change */
 	c->tlb_control = TLB_CONTROL_NONE;
 	c->eventinj = 0;
-	v->insn_len_known = false;
+	v->insn_len = 0;
+	if (likely(code < VMEXIT_INTERCEPT_END)) {
+		v->counts[code]++;
+	} else {
+		c->exitcode = exit_code_64(code);
+		v->counts[exit_counter(c->exitcode)]++;
+	}
 	if (unlikely(c->exitintinfo & EVENT_V))
 		inject_collect(v);
-	v->counts[exit_counter(c->exitcode)]++;
 }
 
 /* An exit that is about nothing but a trick of L0's own, or that a fault of the guest comes before. */
-static bool is_no_exit(struct vcpu *v)
+static COLD bool is_no_exit(struct vcpu *v)
 {
-	if (unlikely(v->once.on) && once_end(v))
+	if (v->once.on && once_end(v))
 		return true;
-	return unlikely(quirks) && quirk_concerns(v) && quirk_after_exit(v) == RESUME_SAME;
+	if (quirks && quirk_concerns(v) && quirk_after_exit(v) == RESUME_SAME)
+		return true;
+	v->odd_entry = v->once.on || v->shadow_held || v->event_given;
+	return false;
+}
+
+static enum resume handle(struct vcpu *v, const struct vmcb_control *c)
+{
+	enum resume resume = RESUME_UNDECIDED;
+
+	if (unlikely(c->exitcode == VMEXIT_INVALID))
+		return exit_invalid_hw(v);
+	if (unlikely(v->odd_entry || quirk_may_concern(c)) && is_no_exit(v))
+		return RESUME_SAME;
+	if (v->nested.in_l2)
+		resume = glue_l2_exit(v);
+	return resume == RESUME_UNDECIDED ? dispatch(v, c->exitcode) : resume;
 }
 
 bool svm_exit(struct vcpu *v)
 {
+	struct vmcb_control *c = &v->vmcb->control;
 	enum resume resume;
 
-	after_vmexit(v);
-	if (unlikely(v->vmcb->control.exitcode == VMEXIT_INVALID))
-		resume = exit_invalid_hw(v);
-	else if (is_no_exit(v))
-		resume = RESUME_SAME;
-	else if (v->nested.in_l2)
-		resume = glue_l2_exit(v);
-	else
-		resume = exit_dispatch(v);
-	CHECK(resume != RESUME_UNDECIDED);
-	if (resume == RESUME_NEXT)
-		exit_step_over(v);
+	after_vmexit(v, c);
+	resume = handle(v, c);
+	if (resume == RESUME_NEXT) {
+		exit_advance_rip(v);
+		exit_trap_if_tf(v);
+	} else {
+		CHECK(resume != RESUME_UNDECIDED);
+	}
 	return likely(!vcpu_has_work(v)) || vcpu_ready(v);
 }

@@ -4,19 +4,36 @@
 #ifndef SVM_EXIT_H
 #define SVM_EXIT_H
 
+#include <amd/cpu.h>
+
 #include "svm/vcpu.h"
 
 /* Called by vmrun.asm after every #VMEXIT. False: this vCPU is done. */
 bool svm_exit(struct vcpu *v);
-/* Steps over the instruction that exited: RIP, interrupt shadow, RF; and the trap that TF asks for. */
-void exit_step_over(struct vcpu *v);
-void exit_advance_rip(struct vcpu *v);
-void exit_trap_if_tf(struct vcpu *v);
-
-enum resume exit_dispatch(struct vcpu *v);
-
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
-unsigned exit_insn_length(struct vcpu *v);
+unsigned exit_find_length(struct vcpu *v);
+static inline unsigned exit_insn_length(struct vcpu *v)
+{
+	return v->insn_len ? v->insn_len : exit_find_length(v);
+}
+
+/* Past the instruction that exited. Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
+static inline void exit_advance_rip(struct vcpu *v)
+{
+	struct vmcb *vmcb = v->vmcb;
+	uint64_t rip = vmcb->save.rip + exit_insn_length(v);
+
+	vmcb->save.rip = (vmcb->save.efer & EFER_LMA) && (vmcb->save.cs.attr & SEG_L) ? rip : (uint32_t)rip;
+	vmcb->save.rflags &= ~RFLAGS_RF;
+	vmcb->control.int_shadow = 0;
+}
+
+/* The trap behind an instruction that was stepped over. */
+static inline void exit_trap_if_tf(struct vcpu *v)
+{
+	if (unlikely(v->vmcb->save.rflags & RFLAGS_TF))
+		vcpu_raise_db(v, DR6_BS);
+}
 
 enum resume exit_cpuid(struct vcpu *v);
 enum resume exit_msr(struct vcpu *v);
@@ -48,6 +65,7 @@ bool cr0_is_legal(const struct vcpu *v, uint64_t value);
 bool cr4_is_legal(const struct vcpu *v, uint64_t value);
 
 /* nested_glue.c */
+/* An exit of L2. RESUME_UNDECIDED: L1 does not want it, so that it goes where the same exit of L1 goes. */
 enum resume glue_l2_exit(struct vcpu *v);
 enum resume glue_vmrun(struct vcpu *v);
 enum resume glue_vmload(struct vcpu *v);

@@ -42,6 +42,7 @@ enum resume exit_iret(struct vcpu *v)
 enum resume exit_hlt(struct vcpu *v)
 {
 	v->activity = VCPU_HALTED;
+	v->attention = true;
 	return RESUME_NEXT;
 }
 

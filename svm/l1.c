@@ -177,6 +177,8 @@ static void kick_all(struct l1 *l1)
 	for (unsigned i = 0; i < l1->vcpu_count; i++) {
 		if (l1->cpus[i] != this_cpu()->index)
 			smp_kick(l1->cpus[i]);
+		else
+			l1->vcpus[i]->attention = true;
 	}
 }
 

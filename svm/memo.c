@@ -16,14 +16,20 @@ static const struct npt02_root *root_of(const struct vcpu *v)
 	return v->nested.in_l2 ? v->nested.root : NULL;
 }
 
+/* 0 without nested tables; else their number, which is unlike after each time that all was forgotten. */
+void memo_use_tables(struct vcpu *v)
+{
+	const struct npt02_root *root = root_of(v);
+
+	v->tables12 = root ? v->nested.npt02.drops << 8 | (root->number + 1u) : 0;
+}
+
 /* L1 and each L2 have places of their own, since they often run the same addresses in turn. */
 static struct memo *place_of(struct vcpu *v)
 {
-	uint64_t place = v->vmcb->save.rip ^ v->vmcb->save.rip >> 7;
+	uint64_t rip = v->vmcb->save.rip;
 
-	if (root_of(v))
-		place += 17 + 31 * (uint64_t)(root_of(v) - v->nested.npt02.roots);
-	return &v->memos[place % MEMO_COUNT];
+	return &v->memos[((rip ^ rip >> 7) + 31 * v->tables12) % MEMO_COUNT];
 }
 
 static uint64_t load(const void *at)
@@ -38,8 +44,8 @@ static bool is_same_place(const struct vcpu *v, const struct memo *m)
 {
 	const struct vmcb_save *s = &v->vmcb->save;
 
-	return m->rip == s->rip && m->cr3 == s->cr3 && m->cr4 == s->cr4 && m->efer == s->efer &&
-	       m->user == (s->cpl == 3) && m->root == root_of(v) && m->drops == v->nested.npt02.drops && m->host;
+	return m->rip == s->rip && m->cr3 == s->cr3 && m->cr4 == s->cr4 && m->efer == s->efer && m->cpl == s->cpl &&
+	       m->tables12 == v->tables12 && (s->cs.attr & SEG_L);
 }
 
 /* Walks of fewer levels repeat their last entry, so that this is straight code. */
@@ -51,14 +57,23 @@ static bool is_same_walk(const struct memo *m)
 	       __atomic_load_n(m->entry[3], __ATOMIC_RELAXED) == m->value[3];
 }
 
+static bool is_valid(const struct vcpu *v, const struct memo *m)
+{
+	return likely(is_same_place(v, m) && is_same_walk(m) && (load(m->host) & m->mask) == m->bytes);
+}
+
 const struct memo *memo_find(struct vcpu *v)
 {
 	const struct memo *m = place_of(v);
 
-	if (likely(is_same_place(v, m) && (v->vmcb->save.cs.attr & SEG_L) && is_same_walk(m) &&
-		   (load(m->host) & m->mask) == m->bytes))
-		return m;
-	return NULL;
+	return is_valid(v, m) ? m : NULL;
+}
+
+unsigned memo_length(struct vcpu *v)
+{
+	const struct memo *m = place_of(v);
+
+	return is_valid(v, m) ? m->length : 0;
 }
 
 /* Host memory of eight bytes at an address that the guest's tables name. */
@@ -107,15 +122,12 @@ struct memo *memo_learn(struct vcpu *v, unsigned length)
 	m->rip = s->rip;
 	m->cr3 = s->cr3;
 	m->cr4 = s->cr4;
-	m->efer = s->efer;
-	m->user = s->cpl == 3;
-	m->root = root_of(v);
-	m->drops = v->nested.npt02.drops;
-	if (!remember_walk(v, m)) {
-		m->host = NULL;
+	m->cpl = s->cpl;
+	m->tables12 = v->tables12;
+	if (!remember_walk(v, m))
 		return NULL;
-	}
-	m->length = (uint8_t)length;
+	m->efer = s->efer;
+	m->length = length;
 	m->mask = UINT64_MAX >> (64 - 8 * length);
 	m->bytes = load(m->host) & m->mask;
 	return m;

@@ -16,22 +16,24 @@ struct npt02_root;
 enum memo_move { MEMO_NO_MOVE, MEMO_LOAD, MEMO_STORE, MEMO_STORE_IMM };
 
 struct memo {
-	uint64_t rip, cr3, cr4, efer;   /* what the walk to its bytes depended on */
-	bool user;
-	const struct npt02_root *root;  /* L2's nested tables; null: none */
-	uint64_t drops;                 /* of their shadow, when the walk was made */
+	uint64_t rip, cr3, cr4, efer;   /* what the walk to its bytes depended on; EFER of 0: nothing remembered */
+	uint64_t tables12;              /* L2's nested tables, see memo_use_tables() */
+	uint8_t cpl;
 	const uint64_t *entry[MEMO_LEVELS]; /* page table entries of the walk, and what they said */
 	uint64_t value[MEMO_LEVELS];
-	const void *host;               /* where the bytes lie; null: nothing remembered */
+	const void *host;               /* where the bytes lie */
 	uint64_t bytes, mask;           /* the instruction; mask covers its length */
-	uint8_t length;
+	unsigned length;
 	enum memo_move move;
 	uint8_t reg, size;
 	uint64_t imm;
 } ALIGNED(256); /* a power of two: found by a shift */
 
-/* The instruction at RIP of the level that runs, if it is known and nothing has changed since. */
+/* Another level runs, or the shadow of L1's nested tables was dropped: which of them bytes are now found through. */
+void memo_use_tables(struct vcpu *v);
+/* The instruction at RIP of the level that runs, if it is known and nothing has changed since; and its length, or 0. */
 const struct memo *memo_find(struct vcpu *v);
+unsigned memo_length(struct vcpu *v);
 /* Remembers it, having been decoded just now. Null: it is none of those that can be (64-bit code, 8 bytes at most). */
 struct memo *memo_learn(struct vcpu *v, unsigned length);
 

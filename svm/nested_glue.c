@@ -207,8 +207,10 @@ static enum resume l2_npf(struct vcpu *v)
 	if (!n->root) /* without nested paging of L1's, L2-physical is L1-physical */
 		return exit_npf(v);
 	r = npt02_fault(&n->npt02, n->root, port_of(v), l2pa(c->exitinfo2), c->exitinfo1);
-	if (r.dropped)
+	if (r.dropped) {
 		flush_on_entry(v->vmcb02);
+		memo_use_tables(v);
+	}
 	switch (r.verdict) {
 	case NPT02_FILLED:
 		return RESUME_SAME;
@@ -236,7 +238,7 @@ enum resume glue_l2_exit(struct vcpu *v)
 		return exit_gp(v);
 	if (nested_route(n, port_of(v), v->vmcb02, (uint32_t)v->regs[GPR_RCX]) == ROUTE_L1)
 		return reflect(v);
-	return exit_dispatch(v);
+	return RESUME_UNDECIDED;
 }
 
 void glue_restore_l2_state(struct vcpu *v)

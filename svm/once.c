@@ -20,6 +20,7 @@ static struct once *begin(struct vcpu *v)
 
 	if (!o->on)
 		*o = (struct once){.on = true, .excp = v->vmcb->control.intercept[ICPT_EXCP]};
+	v->odd_entry = true;
 	return o;
 }
 

@@ -29,6 +29,19 @@
 #define CR0_SELECTED (~(CR0_TS | CR0_MP)) /* a change of these is what CR0_SEL_WRITE is about */
 
 uint32_t quirks;
+bool quirk_codes[VMEXIT_INTERCEPT_END];
+
+/* The exits that quirk_after_exit() looks at for their code. */
+static void mark_codes(void)
+{
+	static const uint8_t others[] = {VMEXIT_EXCP(VEC_DB), VMEXIT_EXCP(VEC_UD), VMEXIT_CR0_SEL_WRITE, VMEXIT_RDTSC,
+					 VMEXIT_SWINT, VMEXIT_WBINVD};
+
+	for (unsigned code = VMEXIT_CR_READ(0); code <= VMEXIT_DR_WRITE(15); code++)
+		quirk_codes[code] = true;
+	for (unsigned i = 0; i < ARRAY_COUNT(others); i++)
+		quirk_codes[others[i]] = true;
+}
 
 /* "TCGTCGTCGTCG" is the name that the emulator gives itself; later versions than 7.2 have lost some of these quirks,
  * and everything here works on a CPU that has none. */
@@ -60,9 +73,11 @@ void quirk_detect(void)
 		quirks = is_qemu() ? QEMU_TCG : 0;
 	else
 		quirks = is_bochs() ? BOCHS : 0;
-	if (quirks)
-		klog("svm: this CPU is %s; what it does not honour is made up for (docs/engines.md)",
-		     quirks == BOCHS ? "Bochs" : "QEMU's TCG");
+	if (!quirks)
+		return;
+	mark_codes();
+	klog("svm: this CPU is %s; what it does not honour is made up for (docs/engines.md)",
+	     quirks == BOCHS ? "Bochs" : "QEMU's TCG");
 }
 
 /* --- wider intercepts --- */
@@ -124,7 +139,7 @@ void quirk_widen02(struct vcpu *v)
 	v->shadow_held = has_quirk(QUIRK_NO_SHADOW) && (vmcb02->control.int_shadow & INT_SHADOW_ACTIVE);
 	v->shadow_rip = vmcb02->save.rip;
 	if (v->shadow_held)
-		v->attention = true;
+		v->attention = v->odd_entry = true;
 	if (vmcb02->control.eventinj & EVENT_V)
 		vmcb02->control.eventinj = quirk_event(v, vmcb02->control.eventinj);
 	quirk_arm(v);
@@ -269,7 +284,7 @@ static void keep_shadow(struct vcpu *v)
 	struct vmcb_control *c = &v->vmcb->control;
 
 	if (c->int_shadow & INT_SHADOW_ACTIVE) {
-		v->shadow_held = true;
+		v->shadow_held = v->odd_entry = true;
 		v->shadow_rip = v->vmcb->save.rip;
 		v->attention = true;
 	} else if (v->shadow_held && v->shadow_rip == v->vmcb->save.rip) {
@@ -314,6 +329,7 @@ uint64_t quirk_event(struct vcpu *v, uint64_t event)
 	bool coded = (event & EVENT_EV) != 0;
 
 	v->event_asked = v->event_given = event;
+	v->odd_entry = true;
 	v->event_rip = v->vmcb->save.rip;
 	if (!has_quirk(QUIRK_EVENTINJ) || (type != EVENT_EXCP && type != EVENT_SOFT))
 		return event;

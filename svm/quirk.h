@@ -42,23 +42,19 @@ void quirk_arm(struct vcpu *v);
 /* Intercepted for the same reason. */
 enum resume quirk_dr7_write(struct vcpu *v);
 
-/* Exit codes that quirk_after_exit() may change or refuse, as bits. */
-static const uint64_t quirk_codes[VMEXIT_INTERCEPT_END / 64] = {
-	UINT64_MAX, /* accesses to CRn and DRn */
-	BIT(VMEXIT_EXCP(VEC_DB) - 64) | BIT(VMEXIT_EXCP(VEC_UD) - 64) | BIT(VMEXIT_CR0_SEL_WRITE - 64) |
-		BIT(VMEXIT_RDTSC - 64) | BIT(VMEXIT_SWINT - 64),
-	BIT(VMEXIT_WBINVD - 128),
-};
+/* Exit codes that quirk_after_exit() may change or refuse; none on a CPU without quirks. */
+extern bool quirk_codes[VMEXIT_INTERCEPT_END];
 
-/* Has quirk_after_exit() anything to do? Mostly not, and this is asked after every exit. */
+/* Has quirk_after_exit() anything to do, besides what v->odd_entry says? Mostly not, and this is asked after every
+ * exit. */
+static inline bool quirk_may_concern(const struct vmcb_control *c)
+{
+	return (c->exitcode < VMEXIT_INTERCEPT_END && quirk_codes[c->exitcode]) || (c->int_shadow & INT_SHADOW_ACTIVE);
+}
+
 static inline bool quirk_concerns(const struct vcpu *v)
 {
-	const struct vmcb_control *c = &v->vmcb->control;
-	uint64_t code = c->exitcode;
-
-	if (code < VMEXIT_INTERCEPT_END && (quirk_codes[code / 64] >> (code % 64) & 1))
-		return true;
-	return (c->int_shadow & INT_SHADOW_ACTIVE) || v->shadow_held || v->event_given;
+	return quirk_may_concern(&v->vmcb->control) || v->shadow_held || v->event_given;
 }
 
 /* If quirk_concerns() said so, after an exit, before anybody has looked at it: makes of the exit what a CPU that

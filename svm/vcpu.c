@@ -118,6 +118,7 @@ void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb)
 	v->vmcb = vmcb;
 	v->vmcb_hpa = hpa_of(vmcb);
 	v->counts = v->exit_counts[vmcb == v->vmcb02];
+	memo_use_tables(v);
 }
 
 static struct vmcb_seg seg(uint16_t sel, uint16_t attr, uint32_t limit, uint64_t base)

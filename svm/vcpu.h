@@ -49,19 +49,20 @@ struct vcpu {
 	struct l1 *l1;
 	unsigned index;               /* within the L1 */
 	unsigned cpu;                 /* physical CPU that runs it */
-	bool attention;               /* inject_prepare() has something to look at */
+	bool attention;               /* vcpu_ready() has something to look at: events, a halt, a reset, the end */
 	enum vcpu_activity activity;
 	struct pending_excp excp;     /* exception to deliver at the next entry */
 	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
 	bool init_pending, nmi_pending;
 	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
+	bool odd_entry;               /* `once` is on, shadow_held, or event_given: the next exit has to see to it */
 	struct once once;             /* what the next exit takes back */
 	bool shadow_held;             /* QUIRK_NO_SHADOW: the instruction at shadow_rip has not run yet */
 	uint64_t shadow_rip;
 	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
 	uint64_t event_rip;           /* where */
-	bool insn_len_known;
-	uint8_t insn_len;             /* of the instruction that exited, when insn_len_known */
+	unsigned insn_len;            /* of the instruction that exited; 0: not known (yet) */
+	uint64_t tables12;            /* memo_use_tables() */
 	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */
 	uint8_t *msrpm02;
 	void *shadow_pool;            /* memory of nested.npt02; null when SVM is not offered */
@@ -123,8 +124,7 @@ bool vcpu_ready(struct vcpu *v);
 /* May vcpu_ready() have anything to do? */
 static inline bool vcpu_has_work(const struct vcpu *v)
 {
-	return v->attention || __atomic_load_n(v->apic_attention, __ATOMIC_RELAXED) ||
-	       v->activity != VCPU_RUNNING || v->live_msrs_stale || v->l1->stop;
+	return v->attention || __atomic_load_n(v->apic_attention, __ATOMIC_RELAXED);
 }
 /* Which VMCB runs next. */
 void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb);

@@ -114,10 +114,10 @@ enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2)
 	return RESUME_SAME;
 }
 
-void exit_trap_if_tf(struct vcpu *v)
+void vcpu_raise_db(struct vcpu *v, uint64_t dr6)
 {
-	if (v->vmcb->save.rflags & RFLAGS_TF)
-		vcpu_raise(v, VEC_DB);
+	(void)dr6;
+	vcpu_raise(v, VEC_DB);
 }
 
 void vcpu_rearm(struct vcpu *v)

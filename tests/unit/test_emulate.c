@@ -71,9 +71,8 @@ static void run_emulated(const char *bytes, unsigned count, struct registers *r)
 	vcpu_set_gpr(&fake.v, GPR_RBX, at);
 	fake.vmcb.save.rflags = r->flags | RFLAGS_FIXED;
 	memcpy(fake.device + 0x100, r->memory, sizeof(r->memory));
-	fake.v.insn_len_known = false;
+	fake.v.insn_len = 0;
 	assert_int_equal(emulate_mmio(&fake.v, l1pa(at), true), RESUME_NEXT);
-	assert_true(fake.v.insn_len_known);
 	assert_int_equal(fake.v.insn_len, count);
 	r->rax = vcpu_gpr(&fake.v, GPR_RAX);
 	r->rcx = vcpu_gpr(&fake.v, GPR_RCX);

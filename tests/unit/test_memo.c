@@ -64,14 +64,32 @@ static void test_state_that_counts(void **state)
 	s->cs.attr ^= SEG_L;
 	assert_null(memo_find(&fake.v));
 	s->cs.attr ^= SEG_L;
-	fake.v.nested.npt02.drops++;
-	assert_null(memo_find(&fake.v));
-	fake.v.nested.npt02.drops--;
 	fake.v.nested.in_l2 = true;
 	fake.v.nested.root = &root;
+	memo_use_tables(&fake.v);
 	assert_null(memo_find(&fake.v));
 	fake.v.nested.in_l2 = false;
+	memo_use_tables(&fake.v);
 	assert_non_null(memo_find(&fake.v));
+}
+
+/* What L2's nested tables said counts until their shadow is dropped. */
+static void test_tables_of_l2_dropped(void **state)
+{
+	struct npt02_root root = {0};
+
+	(void)state;
+	fake.v.nested.in_l2 = true;
+	fake.v.nested.root = &root;
+	memo_use_tables(&fake.v);
+	learn();
+	fake.v.nested.npt02.drops++;
+	memo_use_tables(&fake.v);
+	assert_null(memo_find(&fake.v));
+	fake.v.nested.npt02.drops--;
+	root.number++;
+	memo_use_tables(&fake.v);
+	assert_null(memo_find(&fake.v));
 }
 
 static void test_table_entry_changed(void **state)
@@ -154,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_known_at_first),
 		TEST(test_state_that_counts),
+		TEST(test_tables_of_l2_dropped),
 		TEST(test_table_entry_changed),
 		TEST(test_code_changed),
 		TEST(test_what_cannot_be_remembered),
