@@ -12,6 +12,7 @@ import subprocess
 CPUS = {"max": "max,+svm", "epyc": "EPYC,+svm"}
 OUT = "build/bench"
 OPS = OUT + "/bench_ops.elf"
+LIMIT = 1200  # seconds, for a machine that does much else; a run takes 5 to 60
 KERNEL = "build/payload/vmlinuz"
 LINUX_OPTIONS = "console=ttyS0 mitigations=off panic=-1"
 
@@ -79,21 +80,21 @@ def iso(name, cpu, guests, **modules):
 
 def bare_ops(cpu):
     """The bare kernel on the emulated CPU itself."""
-    return measured("bare-ops", cpu, ["-m", "256M", "-kernel", OPS], 60, "npf")
+    return measured("bare-ops", cpu, ["-m", "256M", "-kernel", OPS], LIMIT, "npf")
 
 
 def bare_linux(cpu):
     """Linux on the emulated CPU itself; its guests are one level higher than elsewhere."""
     return measured("bare-linux", cpu,
                     ["-m", "512M", "-kernel", KERNEL, "-initrd", OUT + "/l1.cpio.gz",
-                     "-append", LINUX_OPTIONS], 300, "end")
+                     "-append", LINUX_OPTIONS], LIMIT, "end")
 
 
 def nestling_ops(cpu):
     """The bare kernel under Nestling."""
     guests = "guest bench\n  memory 128M\n  image bench_ops.elf\n"
     boot = iso("nestling-ops", cpu, guests, **{"bench_ops.elf": OPS})
-    return measured("nestling-ops", cpu, ["-m", "512M", *boot], 300, "npf")
+    return measured("nestling-ops", cpu, ["-m", "512M", *boot], LIMIT, "npf")
 
 
 def nestling_company(cpu, others=7):
@@ -103,7 +104,7 @@ def nestling_company(cpu, others=7):
         guests += (f"guest idle{index}\n  memory 128M\n  image bench_ops.elf\n"
                    "  cmdline only=idle\n")
     boot = iso("nestling-company", cpu, guests, **{"bench_ops.elf": OPS})
-    found = measured("nestling-company", cpu, ["-m", "3G", "-smp", str(others + 1), *boot], 600,
+    found = measured("nestling-company", cpu, ["-m", "3G", "-smp", str(others + 1), *boot], LIMIT,
                      "round-trip-1-l2")
     return [(f"round-trip-{others + 1}-l1", *figures) for _, *figures in found]
 
@@ -117,14 +118,15 @@ def nestling_linux_iso(name, cpu, options="", initrd=OUT + "/l1.cpio.gz", memory
 
 def nestling_linux(cpu):
     """Linux under Nestling."""
-    return measured("nestling-linux", cpu, nestling_linux_iso("nestling-linux", cpu), 300, "end")
+    return measured("nestling-linux", cpu, nestling_linux_iso("nestling-linux", cpu), LIMIT,
+                    "end")
 
 
 def kvm(cpu):
     """Both under Debian's KVM. L1's boot counts from the start of its QEMU."""
     name = "kvm"
     console = qemu(name, cpu, ["-m", "2G", "-kernel", KERNEL, "-initrd", OUT + "/l0.cpio.gz",
-                               "-append", LINUX_OPTIONS + " bench.run=kvm"], 900)
+                               "-append", LINUX_OPTIONS + " bench.run=kvm"], 2 * LIMIT)
     found = parse(console.partition("SECTION kvm")[2])
     ends = [ticks for operation, ticks, _ in found if operation == "end"]
     clock = {operation: ticks for operation, ticks, _ in found}

@@ -32,7 +32,8 @@ def of_round_trip(cpu):
     listed = f"{measure.OUT}/round-trip-{cpu}.list"
     plugin = f"{measure.OUT}/exitcost.so,elf=build/nestling.elf,out={listed},round=21"
     boot = measure.iso("round-trip", cpu, guests, **{"bench_ops.elf": measure.OPS})
-    measure.measured("round-trip", cpu, ["-m", "512M", "-plugin", plugin, *boot], 300, "vmexit")
+    measure.measured("round-trip", cpu, ["-m", "512M", "-plugin", plugin, *boot], measure.LIMIT,
+                     "vmexit")
     vmrun, counts = f"{vmrun_address():x}", collections.Counter()
     with open(listed, encoding="ascii") as f:
         for line in f:
@@ -60,7 +61,7 @@ def of_l2_exit(cpu, operation):
     command = ["-nographic", "-no-reboot", "-net", "none", "-smp", "1", "-cpu",
                measure.CPUS[cpu], "-icount", "shift=0,sleep=off", *boot]
     with open(f"{measure.OUT}/transitions-{operation}-{cpu}.log", "w", encoding="latin-1") as log:
-        child = pexpect.spawn("qemu-system-x86_64", command, encoding="latin-1", timeout=300,
+        child = pexpect.spawn("qemu-system-x86_64", command, encoding="latin-1", timeout=measure.LIMIT,
                               logfile=log, echo=False)
         try:
             child.expect_exact(PROMPT)

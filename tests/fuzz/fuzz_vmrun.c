@@ -65,6 +65,10 @@ static void check_there_and_back(struct rig *rig)
 	fuzz_check_ram(rig, ram, RIG_VMCB12, PAGE_SIZE);
 	CHECK(!rig->n.gif && !rig->n.in_l2);
 	CHECK(rig_vmcb12(rig, RIG_VMCB12)->control.eventinj == 0);
+	if (rig_vmrun(rig, RIG_VMCB12 + PAGE_SIZE) == VMRUN_ENTERED) { /* another L2 in between */
+		l2_runs(rig->vmcb02);
+		CHECK(rig_exit(rig, VMEXIT_VMMCALL));
+	}
 	CHECK(rig_vmrun(rig, RIG_VMCB12) == VMRUN_ENTERED);
 	fuzz_check_vmcb02(rig);
 	again = lasting(rig->vmcb02);

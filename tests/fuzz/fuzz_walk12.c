@@ -174,19 +174,38 @@ static uint64_t read_address(struct input *in, const struct npt12 *f)
 	return odd & 1 ? at ^ input_bytes(in, 8) : at;
 }
 
-/* Entries as tables have them, mostly: a page of this memory, low bits, NX. */
-static void read_tables(struct input *in, const struct npt12 *f)
+static uint64_t *entry_on_path(const struct npt12 *f, uint64_t at, unsigned level)
 {
-	uint64_t bytes = f->levels == 2 ? 4 : 8;
+	unsigned legacy = f->levels == 2, index_bits = legacy ? 10 : 9;
+	uint64_t index = at >> (12 + (level - 1) * index_bits) & ((1u << index_bits) - 1);
+	uint64_t table = (f->levels - level + f->ncr3 / PAGE_SIZE) % 4 * PAGE_SIZE;
+
+	return fake_l1_u64(l1, (table + index * (legacy ? 4 : 8)) & ~UINT64_C(7));
+}
+
+/* A path to some page for the address; then single bits of it flipped, and entries put elsewhere: a page of this memory,
+ * low bits, NX. */
+static void read_tables(struct input *in, const struct npt12 *f, uint64_t at)
+{
+	uint64_t bytes = f->levels == 2 ? 4 : 8, both = f->levels == 2 ? BIT(32) | 1 : 1;
 
 	memset(l1->ram, 0, RAM);
+	for (unsigned level = f->levels; level >= 1; level--)
+		*entry_on_path(f, at, level) |=
+			both * ((f->levels - level + 1 + f->ncr3 / PAGE_SIZE) % 4 * PAGE_SIZE | PTE_P |
+				(f->levels == 3 && level == 3 ? 0 : PTE_W | PTE_U));
 	while (!input_ended(in)) {
 		uint8_t where = (uint8_t)input_bytes(in, 1);
-		uint64_t e = input_bytes(in, 2), at = where % 4 * PAGE_SIZE + (where >> 2 & 31) * bytes;
+		uint64_t e;
 
+		if (where & 0x80) {
+			*entry_on_path(f, at, 1 + where % f->levels) ^= BIT(input_bytes(in, 1) % 64);
+			continue;
+		}
+		e = input_bytes(in, 2);
 		e = (e & BITS(8, 0)) | (e >> 9 & 3) * PAGE_SIZE | (e & BIT(11) ? BIT(63) : 0) |
 		    (e & BIT(12) ? input_bytes(in, 8) : 0);
-		memcpy(l1->ram + at, &e, bytes);
+		memcpy(l1->ram + where % 4 * PAGE_SIZE + (where >> 2 & 31) * bytes, &e, bytes);
 	}
 }
 
@@ -201,7 +220,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!l1)
 		l1 = fake_l1_new(RAM);
-	read_tables(&in, &f);
+	read_tables(&in, &f, at);
 	memcpy(before, l1->ram, RAM);
 	want = plain_walk(&f, at, access);
 	got = npt12_walk(l1, &f, l2pa(at), access);

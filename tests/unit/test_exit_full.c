@@ -281,6 +281,7 @@ static void exit_before_entry_keeps_the_flush(void **state)
 		rig_enter(rig, RIG_VMCB12);
 		assert_int_equal(rig->vmcb02->control.tlb_control, TLB_CONTROL_ASID);
 		assert_true(nested_exit_full(&rig->n, rig->l1, &exit, rig->vmcb01, rig->vmcb02));
+		assert_false(rig->n.run_pending);
 		rig_enter(rig, RIG_VMCB12);
 		assert_int_equal(rig->vmcb02->control.tlb_control, TLB_CONTROL_ASID);
 		assert_true(leave(&some_exit));

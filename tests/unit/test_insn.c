@@ -131,6 +131,7 @@ static void init_forgets_l2(void **state)
 		flushed(1);
 		n.svme = n.in_l2 = n.run_pending = n.soft.pending = true;
 		n.gif = false;
+		n.root = &n.npt02.roots[0];
 		n.vm_cr = VM_CR_SVMDIS | VM_CR_R_INIT | (locked ? VM_CR_LOCK : 0);
 		n.hsave_pa = 0x5000;
 		nested_reset(&n);
