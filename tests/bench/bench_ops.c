@@ -41,22 +41,27 @@ struct samples {
 	uint64_t of[ROUNDS];
 };
 
-static void sort(struct samples *s)
+static void sort(uint64_t *of, unsigned count)
 {
-	for (unsigned i = 1; i < ROUNDS; i++) {
-		uint64_t v = s->of[i];
+	for (unsigned i = 1; i < count; i++) {
+		uint64_t v = of[i];
 		unsigned at = i;
 
-		for (; at > 0 && s->of[at - 1] > v; at--)
-			s->of[at] = s->of[at - 1];
-		s->of[at] = v;
+		for (; at > 0 && of[at - 1] > v; at--)
+			of[at] = of[at - 1];
+		of[at] = v;
 	}
+}
+
+static void report_of(const char *operation, uint64_t *of, unsigned count, uint64_t overhead)
+{
+	sort(of, count);
+	print("BENCH %s min=%lu median=%lu\n", operation, of[0] - overhead, of[count / 2] - overhead);
 }
 
 static void report(const char *operation, struct samples *s, uint64_t overhead)
 {
-	sort(s);
-	print("BENCH %s min=%lu median=%lu\n", operation, s->of[0] - overhead, s->of[ROUNDS / 2] - overhead);
+	report_of(operation, s->of, ROUNDS, overhead);
 }
 
 static uint64_t overhead(void)
@@ -360,25 +365,20 @@ static void run_first_touch(const struct scenario *sc)
 /* Average over 512 pages in order, all mapped by L1 beforehand; the second pass over them is what the loop costs. */
 static void run_sequential(const struct scenario *sc)
 {
-	uint64_t bits = *(const uint64_t *)sc->row;
+	uint64_t bits = *(const uint64_t *)sc->row, averages[SEQUENCES];
 	struct vm *v = vm_new(l2_touch_many);
-	struct samples s;
 
 	for (unsigned i = 0; i < SEQUENCES; i++)
 		region_map(v, i, bits);
 	l2_ticks(v, l2_no_touch, 0, 0);
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		uint64_t start = REGION + i % SEQUENCES * SIZE_2M, first;
+	for (unsigned i = 0; i < SEQUENCES; i++) {
+		uint64_t start = REGION + i * SIZE_2M;
+		uint64_t first = l2_ticks(v, l2_touch_many, start, PAGES_PER_TABLE);
+		uint64_t again = l2_ticks(v, l2_touch_many, start, PAGES_PER_TABLE);
 
-		if (i < SEQUENCES) {
-			first = l2_ticks(v, l2_touch_many, start, PAGES_PER_TABLE);
-			first -= l2_ticks(v, l2_touch_many, start, PAGES_PER_TABLE);
-			s.of[i] = first / PAGES_PER_TABLE;
-		} else {
-			s.of[i] = s.of[i % SEQUENCES];
-		}
+		averages[i] = (first - again) / PAGES_PER_TABLE;
 	}
-	report(sc->name, &s, 0);
+	report_of(sc->name, averages, SEQUENCES, 0);
 }
 
 /* --- company --- */
