@@ -252,6 +252,8 @@ void strict_vmrun(struct strict_cpu *cpu, struct vmcb *vmcb)
 	cpu->current = vmcb;
 	if (!cpu->live.control.asid)
 		complain(cpu, "ASID of the host", 0);
+	if (cpu->only_flush_all && vmcb->control.tlb_control > TLB_CONTROL_ALL)
+		complain(cpu, "TLB_CONTROL that this CPU does not know", vmcb->control.tlb_control);
 	switch (vmcb->control.tlb_control) {
 	case TLB_CONTROL_NONE: break;
 	case TLB_CONTROL_ALL: tlb_flush(cpu, true, true); break;

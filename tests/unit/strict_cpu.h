@@ -29,6 +29,7 @@ struct strict_cpu {
 		const struct vmcb *at;
 		struct vmcb image;
 	} kept[STRICT_VMCBS];
+	bool only_flush_all;   /* TLB_CONTROL 3 and 7 do not exist on this CPU */
 	struct vmcb live;      /* what the guest really runs with */
 	struct vmcb *current;  /* NULL: the host runs */
 	char complaint[128];   /* the first reliance on luck; empty: none */

@@ -75,7 +75,9 @@ static void exit_to_l1(struct strict_world *w, uint64_t code)
 
 static void flush_on_entry(struct vmcb *vmcb)
 {
-	vmcb->control.tlb_control = TLB_CONTROL_ASID;
+	bool by_asid = strict_current->rig->n.caps.hw_flush_by_asid;
+
+	vmcb->control.tlb_control = by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
 }
 
 /* --- life --- */

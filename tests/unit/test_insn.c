@@ -123,6 +123,17 @@ static void reset_values(void **state)
 	assert_int_equal(n.caps.phys_mbz, caps.phys_mbz);
 }
 
+static struct npt02_root *shadow_in_use(void)
+{
+	static const struct npt12 npt12 = {.ncr3 = 0x5000, .levels = 4};
+	struct npt02_root *root;
+	bool fresh;
+
+	root = npt02_get(&n.npt02, &npt12, 1, &fresh);
+	root->empty = false;
+	return root;
+}
+
 /* INIT while L2 runs: no L2 any more, nothing of it in the TLB. VM_CR: SVMDIS goes unless LOCK holds it. */
 static void init_forgets_l2(void **state)
 {
@@ -131,14 +142,14 @@ static void init_forgets_l2(void **state)
 		flushed(1);
 		n.svme = n.in_l2 = n.run_pending = n.soft.pending = true;
 		n.gif = false;
-		n.root = &n.npt02.roots[0];
+		n.root = shadow_in_use();
 		n.vm_cr = VM_CR_SVMDIS | VM_CR_R_INIT | (locked ? VM_CR_LOCK : 0);
 		n.hsave_pa = 0x5000;
 		nested_reset(&n);
 		assert_true(n.gif);
 		assert_false(n.svme || n.in_l2 || n.run_pending || n.soft.pending);
 		assert_null(n.root);
-		assert_true(flushed(1));
+		assert_true(n.npt02.roots[0].empty && flushed(1));
 		assert_int_equal(n.vm_cr, VM_CR_R_INIT | (locked ? VM_CR_LOCK | VM_CR_SVMDIS : 0));
 		assert_int_equal(n.hsave_pa, 0x5000);
 	}

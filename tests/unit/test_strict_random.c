@@ -216,6 +216,8 @@ static void random_l1(void **state)
 		srand(seed);
 		memset(owed, 0, sizeof(owed));
 		w = strict_new(RULE_NONE);
+		w->cpu->only_flush_all = seed % 2;
+		w->rig->n.caps.hw_flush_by_asid = seed % 2 == 0;
 		for (unsigned i = 0; i < ROUNDS; i++) {
 			step();
 			if (strict_complaint(w)[0])
