@@ -191,6 +191,7 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_DEBUGCTL: *value = v->vmcb->save.dbgctl; return true;
 	case MSR_PV_WALL_CLOCK: *value = v->msrs.pv_wall_clock; return true;
 	case MSR_PV_SYSTEM_TIME: *value = v->msrs.pv_system_time; return true;
+	case MSR_PERF_FIRST ... MSR_PERF_LAST: /* counters that stand still */
 	case MSR_BIOS_SIGN_ID: /* no microcode, no machine check banks, no SMM, no DRAM map: all zero */
 	case MSR_MCG_CAP:
 	case MSR_MCG_STATUS:
@@ -234,6 +235,7 @@ static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	case MSR_DE_CFG: v->msrs.de_cfg = value; return true;
 	case MSR_LS_CFG: v->msrs.ls_cfg = value; return true;
 	case MSR_DEBUGCTL: return value == 0; /* LBR and BTF are not offered */
+	case MSR_PERF_FIRST ... MSR_PERF_LAST:
 	case MSR_BIOS_SIGN_ID:
 	case MSR_MCG_STATUS:
 	case MSR_SYSCFG:

@@ -47,6 +47,8 @@
 #define MSR_KERNEL_GS_BASE 0xC0000102u
 #define MSR_TSC_AUX 0xC0000103u
 #define MSR_TSC_RATIO 0xC0000104u
+#define MSR_PERF_FIRST 0xC0010000u /* four event selectors, four counters */
+#define MSR_PERF_LAST 0xC0010007u
 #define MSR_SYSCFG 0xC0010010u
 #define MSR_HWCR 0xC0010015u
 #define MSR_IORR_FIRST 0xC0010016u
