@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/tests.mk - make run, run-l2-linux, check, test, guests.
+# tests/tests.mk - make run, run-l2-linux, run-nest, check, test, guests.
 # Each target first sees to the packages, then builds everything in a make of its own: only
 # then do compilers exist on a fresh machine. Runs are declared in tests/guests.cfg.
 
 TEST_PARTS := all guest-kernels unit-programs bench-kernel
 PYTEST     := $(PYTHON) -B -m pytest -q -rs --durations=8 --durations-min=5 -p no:cacheprovider -c /dev/null --rootdir=. tests/guests.cfg
 
-.PHONY: run run-l2-linux check test guests
+.PHONY: run run-l2-linux run-nest check test guests
 run: deps
 	$(MAKE) --no-print-directory all payload
 	$(PYTHON) -B tests/system/run.py l1-linux build/run.log
@@ -15,6 +15,12 @@ run: deps
 run-l2-linux: deps
 	$(MAKE) --no-print-directory all payload
 	$(PYTHON) -B tests/system/run.py l2-linux build/run-l2-linux.log
+
+# Nestling in Nestling, DEPTH of them; a small kernel in the innermost.
+DEPTH := 2
+run-nest: deps
+	$(MAKE) --no-print-directory all guest-kernels
+	$(PYTHON) -B tests/system/run.py nest-$(DEPTH) build/run-nest.log
 
 # Under three minutes: guards, unit tests, the short QEMU runs.
 check: deps
