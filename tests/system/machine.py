@@ -56,7 +56,7 @@ def make_iso(run, directory):
 def qemu_command(run, iso):
     """The command line: console on stdio, Ctrl-C for the guest, Ctrl-A X ends QEMU."""
     command = ["qemu-system-x86_64", "-nographic", "-no-reboot", "-net", "none",
-               "-cpu", run.cpu, "-smp", run.smp, "-m", run.memory]
+               "-accel", run.accel, "-cpu", run.cpu, "-smp", run.smp, "-m", run.memory]
     if run.firmware == "uefi":
         for index, (part, mode) in enumerate((("CODE", "readonly"), ("VARS", "snapshot"))):
             command += ["-drive", f"if=pflash,unit={index},format=raw,{mode}=on,"

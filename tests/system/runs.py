@@ -32,6 +32,7 @@ class Run:
     memory: str = "2G"
     firmware: str = "bios"
     media: str = "cd"
+    accel: str = "tcg"
     options: str = ""
     modules: tuple = ()
     guests: str = ""
