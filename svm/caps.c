@@ -67,7 +67,7 @@ static struct cpuid_regs leaf_1(const struct vcpu *v)
 
 	r.ebx = (r.ebx & 0xFF00) | v->l1->vcpu_count << 16 | v->index << 24;
 	r.ecx = (r.ecx & ALLOW_1_ECX) | CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE | CPUID_1_ECX_HYPERVISOR;
-	if (v->vmcb->save.cr4 & CR4_OSXSAVE)
+	if ((v->vmcb->save.cr4 & CR4_OSXSAVE) || v->osxsave_hidden)
 		r.ecx |= CPUID_1_ECX_OSXSAVE;
 	else
 		r.ecx &= ~CPUID_1_ECX_OSXSAVE;

@@ -97,6 +97,7 @@ static enum resume dispatch(struct vcpu *v, uint64_t code)
 	case VMEXIT_IRET: return exit_iret(v);
 	case VMEXIT_CR_WRITE(0):
 	case VMEXIT_CR0_SEL_WRITE: return exit_cr0_write(v);
+	case VMEXIT_CR_READ(4): return exit_cr4_read(v);
 	case VMEXIT_CR_WRITE(4): return exit_cr4_write(v);
 	case VMEXIT_CR_READ(8): return exit_cr8(v, false);
 	case VMEXIT_CR_WRITE(8): return exit_cr8(v, true);
@@ -158,7 +159,7 @@ static COLD bool is_no_exit(struct vcpu *v)
 		return true;
 	if (quirks && quirk_concerns(v) && quirk_after_exit(v) == RESUME_SAME)
 		return true;
-	v->odd_entry = v->once.on || v->shadow_held || v->event_given;
+	v->odd_entry = v->once.on || v->held || v->event_given;
 	return false;
 }
 

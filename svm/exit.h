@@ -42,6 +42,7 @@ enum resume exit_npf(struct vcpu *v);
 /* L1 or L2 touched an L1-physical address where there is no RAM; npf_info as in EXITINFO1 of #VMEXIT(NPF). */
 enum resume exit_device(struct vcpu *v, l1pa_t at, uint64_t npf_info);
 enum resume exit_cr0_write(struct vcpu *v);
+enum resume exit_cr4_read(struct vcpu *v);
 enum resume exit_cr4_write(struct vcpu *v);
 enum resume exit_cr8(struct vcpu *v, bool write);
 enum resume exit_excp(struct vcpu *v, uint8_t vector);

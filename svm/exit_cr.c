@@ -13,6 +13,7 @@
 #include "svm/decode.h"
 #include "svm/enable.h"
 #include "svm/exit.h"
+#include "svm/quirk.h"
 
 static bool is_long_mode(const struct vcpu *v)
 {
@@ -108,13 +109,16 @@ enum resume exit_cr0_write(struct vcpu *v)
 
 enum resume exit_cr4_write(struct vcpu *v)
 {
-	uint64_t value = cr_width(v, vcpu_gpr(v, mov_cr_gpr(v)));
+	uint64_t value = cr_width(v, vcpu_gpr(v, mov_cr_gpr(v))), old;
 
 	if (!cr4_is_legal(v, value))
 		return exit_gp(v);
 	if ((value ^ v->vmcb->save.cr4) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP))
 		flush_this_asid(v->vmcb);
+	old = v->vmcb->save.cr4;
 	vmcb_set_cr4(v->vmcb, value);
+	if (unlikely(quirks) && v->nested.in_l2)
+		quirk_cr4_written(v, old);
 	return RESUME_NEXT;
 }
 

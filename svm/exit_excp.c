@@ -63,11 +63,6 @@ static bool is_ud_for_l1(struct vcpu *v)
 	return !v->nested.in_l2 && !v->nested.svme && !v->vmcb->control.exitinfo1 && has_svm_opcode(v);
 }
 
-static bool has_error_code(uint8_t vector)
-{
-	return vector == VEC_DF || (vector >= VEC_TS && vector <= VEC_PF) || vector == VEC_AC;
-}
-
 enum resume exit_excp(struct vcpu *v, uint8_t vector)
 {
 	const struct vmcb_control *c = &v->vmcb->control;
@@ -79,7 +74,7 @@ enum resume exit_excp(struct vcpu *v, uint8_t vector)
 		vcpu_raise(v, VEC_UD);
 	else if (vector == VEC_PF)
 		vcpu_raise_pf(v, c->exitinfo2, (uint32_t)c->exitinfo1);
-	else if (has_error_code(vector))
+	else if (vector_has_error(vector))
 		vcpu_raise_error(v, vector, (uint32_t)c->exitinfo1);
 	else
 		vcpu_raise(v, vector);

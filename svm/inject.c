@@ -115,6 +115,8 @@ static void deliver_excp(struct vcpu *v)
 		if (merged == VEC_DF && excp_to_l1(v, &e))
 			return;
 	}
+	if (!(v->vmcb->save.cr0 & CR0_PE))
+		e.has_error = false; /* real mode pushes none (APM2 8.2) */
 	if (e.vector == VEC_PF)
 		vmcb_set_cr2(v->vmcb, e.address);
 	set_event(v, excp_word(&e));

@@ -153,7 +153,8 @@ static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 {
 	if (unlikely(v->once.on))
 		once_end(v);
-	v->shadow_held = false;
+	quirk_show_xsave(v);
+	v->held = 0;
 	exit->intinfo = v->reinject;
 	v->reinject = 0;
 	v->excp.valid = false;

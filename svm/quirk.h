@@ -18,10 +18,14 @@ enum quirk {
 	QUIRK_BREAKPOINTS = 1 << 5, /* DR7 of a VMCB arms nothing, that of the host stays armed */
 	QUIRK_LATE_VIRQ = 1 << 6,   /* V_IRQ is not looked at by VMRUN when the guest's IF is 1 */
 	QUIRK_INTINFO = 1 << 7,     /* EXITINTINFO of an interrupted INTn is that of an earlier event */
-	QUIRK_LMSW = 1 << 8,        /* LMSW that changes nothing is no selective CR0 write; RSM is #UD before it exits */
+	QUIRK_LMSW = 1 << 8,        /* LMSW without a change is no selective CR0 write; RSM is #UD first */
 	QUIRK_DB_DR6 = 1 << 9,      /* an intercepted #DB leaves DR6 as it was */
 	QUIRK_SVM_ADDRESS = 1 << 10, /* VMRUN, VMLOAD, VMSAVE exit before rAX is looked at */
+	QUIRK_RF = 1 << 11,         /* a nested fault on the fetch of an instruction clears RF */
 };
+
+/* What the CPU forgets at an exit that comes before the instruction has run. */
+enum quirk_held { HELD_SHADOW = 1, HELD_RF = 2 };
 
 extern uint32_t quirks;
 
@@ -54,13 +58,19 @@ static inline bool quirk_may_concern(const struct vmcb_control *c)
 
 static inline bool quirk_concerns(const struct vcpu *v)
 {
-	return quirk_may_concern(&v->vmcb->control) || v->shadow_held || v->event_given;
+	return quirk_may_concern(&v->vmcb->control) || v->held || v->event_given;
 }
 
 /* If quirk_concerns() said so, after an exit, before anybody has looked at it: makes of the exit what a CPU that
  * follows the manual would have stored. RESUME_SAME: there is no exit to handle, an exception came first and is
  * pending now. */
 enum resume quirk_after_exit(struct vcpu *v);
+
+/* --- quirk_event.c --- */
+
+/* VMCB02 was built, or an exit came: what must last until the instruction at RIP has run. */
+void quirk_hold(struct vcpu *v);
+void quirk_keep_held(struct vcpu *v);
 
 /* EXITINTINFO is valid: makes it the event that was meant, or that really was under way. */
 void quirk_restore_intinfo(struct vcpu *v);
@@ -76,5 +86,14 @@ bool quirk_open_window(struct vcpu *v);
 
 /* The interrupt shadow holds something back that is due: lets one instruction run. False: nothing to be done. */
 bool quirk_pass_shadow(struct vcpu *v);
+
+/* --- quirk_xsetbv.c --- */
+
+/* L2's CR4.OSXSAVE is taken out of the CPU, after VMRUN and after a CR4 write of L2, and put back. */
+void quirk_hide_xsave(struct vcpu *v);
+void quirk_show_xsave(struct vcpu *v);
+void quirk_cr4_written(struct vcpu *v, uint64_t old);
+/* A #UD meanwhile. True: it was none, and L2 runs on. */
+bool quirk_hidden_ud(struct vcpu *v);
 
 #endif

@@ -181,8 +181,11 @@ void vcpu_init(struct vcpu *v)
 	v->regs[GPR_RDX] = cpuid(CPUID_FEATURES, 0).eax;
 	v->excp.valid = false;
 	v->reinject = 0;
-	v->once.on = v->once.stepping = v->shadow_held = false;
+	v->once.on = v->once.stepping = false;
+	v->held = 0;
 	v->event_given = 0;
+	v->osxsave_hidden = false;
+	v->xsave_user = l1pa(0);
 	v->init_pending = v->nmi_pending = v->nmi_blocked = false;
 	v->attention = true;
 	v->live_msrs_stale = true;

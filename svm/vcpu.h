@@ -55,12 +55,14 @@ struct vcpu {
 	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
 	bool init_pending, nmi_pending;
 	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
-	bool odd_entry;               /* `once` is on, shadow_held, or event_given: the next exit has to see to it */
+	bool odd_entry;               /* `once` is on, held, or event_given: the next exit has to see to it */
 	struct once once;             /* what the next exit takes back */
-	bool shadow_held;             /* QUIRK_NO_SHADOW: the instruction at shadow_rip has not run yet */
-	uint64_t shadow_rip;
+	uint64_t held;                /* enum quirk_held: what must last until the instruction at held_rip has run */
+	uint64_t held_rip;
 	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
 	uint64_t event_rip;           /* where */
+	bool osxsave_hidden;          /* quirk_xsetbv.c: VMCB02 has CR4.OSXSAVE at 0, L2 sees 1 */
+	l1pa_t xsave_user;            /* the VMCB12 whose L2 uses extended state, so that nothing is hidden */
 	unsigned insn_len;            /* of the instruction that exited; 0: not known (yet) */
 	uint64_t tables12;            /* memo_use_tables() */
 	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */

@@ -105,6 +105,12 @@ enum {
 	VEC_SX = 30,
 };
 
+/* Does the CPU push an error code with it, in protected mode? Not #SX, #CP, #VC, which our guests do not get so. */
+static inline bool vector_has_error(uint64_t vector)
+{
+	return vector == VEC_DF || (vector >= VEC_TS && vector <= VEC_PF) || vector == VEC_AC;
+}
+
 /* #PF and #NPF error code, low word. */
 #define PF_P BIT(0)
 #define PF_W BIT(1)

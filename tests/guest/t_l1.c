@@ -189,8 +189,8 @@ static void lapic_timer(const struct scenario *s UNUSED)
 	lapic_timer_once(VEC_TIMER, TIMER_COUNT);
 	wait_count(VEC_TIMER, 1);
 	expect("counted down", lapic_read(REG_TIMER_NOW), 0);
-	lapic_timer_once(VEC_TIMER, TIMER_COUNT);
 	lapic_write(REG_LVT_TIMER, LVT_PERIODIC | VEC_TIMER);
+	lapic_write(REG_TIMER_COUNT, TIMER_COUNT);
 	wait_count(VEC_TIMER, 4);
 	lapic_write(REG_TIMER_COUNT, 0);
 	lapic_write(REG_LVT_TIMER, LVT_MASKED);

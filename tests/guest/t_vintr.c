@@ -6,7 +6,7 @@
 
 #define VEC_VIRQ 0x60
 #define VEC_TIMER 0x41
-#define TIMER_AFTER_HLT 20000000u	/* ticks: L2 must have come to its HLT even on a slow emulator */
+#define TIMER_AFTER_HLT 200000000u	/* ticks: L2 must have come to its HLT even on a slow emulator */
 
 L2_CODE(l2_end, "");
 L2_INSN(l2_sti, "nop; sti; nop", "nop", "mov rax, 1");
