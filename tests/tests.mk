@@ -5,7 +5,7 @@
 # then do compilers exist on a fresh machine. Runs are declared in tests/guests.cfg.
 
 TEST_PARTS := all guest-kernels unit-programs bench-kernel
-PYTEST     := $(PYTHON) -B -m pytest -q -rs --durations=8 --durations-min=5 -p no:cacheprovider -c /dev/null --rootdir=. tests/guests.cfg
+PYTEST     := $(PYTHON) -B -m pytest -q -rs --durations=8 --durations-min=5 -p no:cacheprovider -c /dev/null --rootdir=. tests/guests.cfg tests/system
 
 .PHONY: run run-l2-linux run-nest check test guests
 run: deps

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""tests/system/test_runner.py - the runner itself: what must never count as a pass."""
+import pytest
+
+import results
+import runs
+
+KERNEL = "PASS one [APM 15.5]\nFAIL two [APM 15.6] rip got 0x1 expected 0x2\nSKIP three no NPT\n"
+DONE = "DONE t_x pass=1 fail=1 skip=1\n"
+
+
+def outcomes(found):
+    return [result.outcome for result in found]
+
+
+def test_kernel_lines_are_results():
+    assert outcomes(results.of_kernel("t_x", KERNEL + DONE)) == ["passed", "failed", "skipped"]
+
+
+def test_kernel_without_done_is_broken():
+    assert outcomes(results.of_kernel("t_x", KERNEL))[-1] == "broken"
+
+
+def test_kernel_that_lost_a_line_is_broken():
+    assert outcomes(results.of_kernel("t_x", DONE + "PASS one\n"))[-1] == "broken"
+
+
+def test_kernel_without_scenarios_is_broken():
+    done = "DONE t_x pass=0 fail=0 skip=0\n"
+    assert outcomes(results.of_kernel("t_x", done)) == ["broken"]
+
+
+def test_only_the_same_failure_is_blamed_on_the_cpu():
+    found = results.of_kernel("t_x", KERNEL + DONE)
+    other = results.of_kernel("t_x", (KERNEL + DONE).replace("got 0x1", "got 0x3"))
+    assert outcomes(results.blame_cpu(found, other))[1] == "failed"
+    assert outcomes(results.blame_cpu(found, found))[1] == "skipped"
+
+
+def test_tap_needs_every_announced_test():
+    tap = "1..2\nok 1 - one\n"
+    assert outcomes(results.of_tap("test_x", tap, 0)) == ["passed", "broken"]
+    assert outcomes(results.of_tap("test_x", tap + "not ok 2 - two\n", 1)) == ["passed", "failed"]
+
+
+def test_tap_of_a_program_that_died_is_broken():
+    assert outcomes(results.of_tap("test_x", "1..1\nok 1 - one\n", -6))[-1] == "broken"
+
+
+def test_unknown_key_is_refused(tmp_path):
+    path = tmp_path / "guests.cfg"
+    path.write_text("[x]\ndialoge = < hello\n")
+    with pytest.raises(runs.ConfigError, match="dialoge"):
+        runs.load(str(path))
+
+
+def test_every_run_expects_something():
+    assert all(run.dialogue for run in runs.load())
