@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/quirk.c - makes up for what the CPU model below does not honour: sets the wider intercept that it does honour,
- * tells afterwards what the exit really is, and gives it events in a form that it delivers right. Exits that L1 did not
- * ask for never reach it: nested_route() decides after the true code is in the VMCB.
- * Each quirk has its row in docs/engines.md. Manual: APM2 15.8, 15.9, 15.12, 15.20. Next: nested_glue.c, once.c. */
+ * and tells afterwards what the exit really is. Exits that L1 did not ask for never reach it: nested_route() decides
+ * after the true code is in the VMCB. Each quirk has its row in docs/engines.md.
+ * Manual: APM2 15.8, 15.9, 15.12. Next: quirk_event.c, quirk_xsetbv.c; nested_glue.c. */
 #include "svm/quirk.h"
 
 #include <amd/cpu.h>
@@ -13,7 +13,6 @@
 
 #include "kernel/cpu_insn.h"
 #include "kernel/log.h"
-#include "kernel/smp.h"
 #include "kernel/string.h"
 #include "svm/decode.h"
 #include "svm/exit.h"
@@ -21,7 +20,7 @@
 
 #define QEMU_TCG                                                                                            \
 	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS)
-#define BOCHS (QUIRK_LATE_VIRQ | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS)
+#define BOCHS (QUIRK_LATE_VIRQ | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS | QUIRK_RF)
 #define BIOS_START 0xE0000
 #define BIOS_END 0x100000
 #define RSDP_ALIGN 16
@@ -136,12 +135,10 @@ void quirk_widen02(struct vcpu *v)
 		widen_lmsw_rsm(vmcb02->control.intercept, v->nested.snap.control.intercept);
 	if (has_quirk(QUIRK_LMA))
 		vmcb02->save.efer = lma_of(&vmcb02->save);
-	v->shadow_held = has_quirk(QUIRK_NO_SHADOW) && (vmcb02->control.int_shadow & INT_SHADOW_ACTIVE);
-	v->shadow_rip = vmcb02->save.rip;
-	if (v->shadow_held)
-		v->attention = v->odd_entry = true;
+	quirk_hold(v);
 	if (vmcb02->control.eventinj & EVENT_V)
 		vmcb02->control.eventinj = quirk_event(v, vmcb02->control.eventinj);
+	quirk_hide_xsave(v);
 	quirk_arm(v);
 }
 
@@ -276,127 +273,6 @@ static bool fault_comes_first(struct vcpu *v, uint64_t code)
 	return true;
 }
 
-/* --- the interrupt shadow --- */
-
-/* The shadow lasts until the instruction at RIP has run; an exit before that must not end it. */
-static void keep_shadow(struct vcpu *v)
-{
-	struct vmcb_control *c = &v->vmcb->control;
-
-	if (c->int_shadow & INT_SHADOW_ACTIVE) {
-		v->shadow_held = v->odd_entry = true;
-		v->shadow_rip = v->vmcb->save.rip;
-		v->attention = true;
-	} else if (v->shadow_held && v->shadow_rip == v->vmcb->save.rip) {
-		c->int_shadow |= INT_SHADOW_ACTIVE;
-		v->attention = true;
-	} else {
-		v->shadow_held = false;
-	}
-}
-
-bool quirk_pass_shadow(struct vcpu *v)
-{
-	const struct vmcb_control *c = &v->vmcb->control;
-
-	if (!has_quirk(QUIRK_NO_SHADOW) || !(c->int_shadow & INT_SHADOW_ACTIVE) || (c->eventinj & EVENT_V))
-		return false;
-	return once_step(v, false);
-}
-
-/* --- events --- */
-
-static bool has_error_code(uint64_t vector)
-{
-	return vector == VEC_DF || (vector >= VEC_TS && vector <= VEC_PF) || vector == VEC_AC;
-}
-
-/* An exception of another vector, whose gate is put where that of #GP is looked for: the CPU pushes an error code by
- * vector. The CPU must leave before the first instruction, so that the IDT is right again. */
-static uint64_t with_error_code(struct vcpu *v, uint64_t event)
-{
-	once_intercept(v, ~(BIT32(VEC_NMI) | BIT32(9)));
-	once_shift_idt(v, VEC_GP, event & EVENT_VECTOR);
-	smp_kick(v->cpu);
-	return (event & ~EVENT_VECTOR) | VEC_GP;
-}
-
-/* QEMU checks the DPL of the gate for type 4 alone, pushes error codes by vector, and takes a fault that comes while an
- * injected exception is delivered for the first one. */
-static uint64_t exception_given(struct vcpu *v, uint64_t event)
-{
-	uint64_t vector = event & EVENT_VECTOR;
-	bool coded = (event & EVENT_EV) != 0;
-
-	if (vector == VEC_BP || vector == VEC_OF)
-		return (event & ~EVENT_TYPE) | (uint64_t)EVENT_SOFT << EVENT_TYPE_SHIFT;
-	if (!coded && has_error_code(vector))
-		return event & ~EVENT_TYPE; /* as an interrupt */
-	if (coded && !has_error_code(vector) && (v->vmcb->save.cr0 & CR0_PE))
-		return with_error_code(v, event);
-	return event;
-}
-
-/* An interrupt that QEMU's VMRUN has delivered is delivered once more if something makes the emulator's loop stop right
- * then, whatever IF is. An exit that follows at once makes it forget the interrupt. */
-uint64_t quirk_event(struct vcpu *v, uint64_t event)
-{
-	uint64_t type = bits_get(event, 10, 8);
-
-	v->event_asked = v->event_given = event;
-	v->odd_entry = true;
-	v->event_rip = v->vmcb->save.rip;
-	if (!has_quirk(QUIRK_EVENTINJ))
-		return event;
-	if (type == EVENT_EXCP || type == EVENT_SOFT)
-		once_intercept(v, DELIVERY_FAULTS);
-	if (type == EVENT_EXCP)
-		v->event_given = exception_given(v, event);
-	if (bits_get(v->event_given, 10, 8) == EVENT_INTR)
-		smp_kick(v->cpu);
-	return v->event_given;
-}
-
-/* The event of an INT instruction, EXITINTINFO format. */
-static uint64_t soft_event_at_rip(struct vcpu *v)
-{
-	const uint64_t excp = EVENT_V | (uint64_t)EVENT_EXCP << EVENT_TYPE_SHIFT;
-	struct insn insn;
-
-	if (!insn_decode(v, &insn))
-		return 0;
-	switch (insn.mnemonic) {
-	case ZYDIS_MNEMONIC_INT: return EVENT_V | (uint64_t)EVENT_SOFT << EVENT_TYPE_SHIFT | insn.imm8;
-	case ZYDIS_MNEMONIC_INT3: return excp | VEC_BP;
-	case ZYDIS_MNEMONIC_INTO: return excp | VEC_OF;
-	case ZYDIS_MNEMONIC_INT1: return excp | VEC_DB;
-	default: return 0;
-	}
-}
-
-/* QUIRK_EVENTINJ: the CPU names the event that it was given. QUIRK_INTINFO: right for what was injected at this entry
- * and for exceptions, but not for an INT instruction. */
-void quirk_restore_intinfo(struct vcpu *v)
-{
-	struct vmcb_control *c = &v->vmcb->control;
-	const uint64_t same = EVENT_V | EVENT_TYPE | EVENT_VECTOR;
-	bool injected = !((c->exitintinfo ^ v->event_given) & same);
-	uint64_t soft;
-
-	if (injected)
-		c->exitintinfo = v->event_asked;
-	if (!has_quirk(QUIRK_INTINFO) || (injected && v->event_rip == v->vmcb->save.rip))
-		return;
-	soft = soft_event_at_rip(v);
-	if (soft)
-		c->exitintinfo = soft;
-}
-
-bool quirk_is_int1(struct vcpu *v)
-{
-	return has_quirk(QUIRK_INTINFO) && mnemonic_at_rip(v) == ZYDIS_MNEMONIC_INT1;
-}
-
 /* What has made the #DB: the step, or breakpoints that RIP or, for lack of a better witness, their being armed for data
  * name. DR0 to DR3 are still the guest's. */
 static void complete_dr6(struct vcpu *v)
@@ -413,24 +289,16 @@ static void complete_dr6(struct vcpu *v)
 	vmcb_set_dr6(v->vmcb, s->dr6 | dr6);
 }
 
-bool quirk_open_window(struct vcpu *v)
-{
-	if (!has_quirk(QUIRK_LATE_VIRQ) || !(v->vmcb->save.rflags & RFLAGS_IF))
-		return false;
-	v->attention = true;
-	smp_kick(v->cpu);
-	return true;
-}
-
 enum resume quirk_after_exit(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->control;
 
-	if (has_quirk(QUIRK_NO_SHADOW))
-		keep_shadow(v);
+	quirk_keep_held(v);
 	v->event_given = 0;
 	if (has_quirk(QUIRK_DB_DR6) && c->exitcode == VMEXIT_EXCP(VEC_DB))
 		complete_dr6(v);
+	if (v->osxsave_hidden && c->exitcode == VMEXIT_EXCP(VEC_UD) && quirk_hidden_ud(v))
+		return RESUME_SAME;
 	if (has_quirk(QUIRK_INTERCEPTS | QUIRK_LMSW))
 		c->exitcode = true_code(v, c->exitcode);
 	if (has_quirk(QUIRK_FAULT_ORDER) && fault_comes_first(v, c->exitcode))

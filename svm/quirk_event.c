@@ -72,25 +72,38 @@ static uint64_t with_error_code(struct vcpu *v, uint64_t event)
 
 /* QEMU checks the DPL of the gate for type 4 alone, pushes error codes by vector, and takes a fault that comes while an
  * injected exception is delivered for the first one. */
-uint64_t quirk_event(struct vcpu *v, uint64_t event)
+static uint64_t exception_given(struct vcpu *v, uint64_t event)
 {
-	uint64_t given = event, vector = event & EVENT_VECTOR, type = bits_get(event, 10, 8);
+	uint64_t vector = event & EVENT_VECTOR;
 	bool coded = (event & EVENT_EV) != 0;
 
+	if (vector == VEC_BP || vector == VEC_OF)
+		return (event & ~EVENT_TYPE) | (uint64_t)EVENT_SOFT << EVENT_TYPE_SHIFT;
+	if (!coded && vector_has_error(vector))
+		return event & ~EVENT_TYPE; /* as an interrupt */
+	if (coded && !vector_has_error(vector) && (v->vmcb->save.cr0 & CR0_PE))
+		return with_error_code(v, event);
+	return event;
+}
+
+/* An interrupt that QEMU's VMRUN has delivered is delivered once more if something makes the emulator's loop stop right
+ * then, whatever IF is. An exit that follows at once makes it forget the interrupt. */
+uint64_t quirk_event(struct vcpu *v, uint64_t event)
+{
+	uint64_t type = bits_get(event, 10, 8);
+
 	v->event_asked = v->event_given = event;
-	v->event_rip = v->vmcb->save.rip;
 	v->odd_entry = true;
-	if (!has_quirk(QUIRK_EVENTINJ) || (type != EVENT_EXCP && type != EVENT_SOFT))
+	v->event_rip = v->vmcb->save.rip;
+	if (!has_quirk(QUIRK_EVENTINJ))
 		return event;
-	once_intercept(v, DELIVERY_FAULTS);
-	if (type == EVENT_EXCP && (vector == VEC_BP || vector == VEC_OF))
-		given = (event & ~EVENT_TYPE) | (uint64_t)EVENT_SOFT << EVENT_TYPE_SHIFT;
-	else if (type == EVENT_EXCP && !coded && vector_has_error(vector))
-		given = event & ~EVENT_TYPE; /* as an interrupt */
-	else if (type == EVENT_EXCP && coded && !vector_has_error(vector) && (v->vmcb->save.cr0 & CR0_PE))
-		given = with_error_code(v, event);
-	v->event_given = given;
-	return given;
+	if (type == EVENT_EXCP || type == EVENT_SOFT)
+		once_intercept(v, DELIVERY_FAULTS);
+	if (type == EVENT_EXCP)
+		v->event_given = exception_given(v, event);
+	if (bits_get(v->event_given, 10, 8) == EVENT_INTR)
+		smp_kick(v->cpu);
+	return v->event_given;
 }
 
 /* The event of an INT instruction, EXITINTINFO format. */
