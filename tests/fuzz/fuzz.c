@@ -25,7 +25,8 @@ static void make_tables(struct rig *rig)
 	struct fake_npt12 t = fake_npt12_new(rig->l1, 4, RIG_NPT12);
 
 	for (uint64_t page = 0; page < MAPPED_PAGES; page++)
-		fake_npt12_map(&t, page * PAGE_SIZE, 1, (0x40000 + page * PAGE_SIZE) | ALL_RIGHTS | (page & 1 ? PTE_A : 0));
+		fake_npt12_map(&t, page * PAGE_SIZE, 1,
+			       (0x40000 + page * PAGE_SIZE) | ALL_RIGHTS | (page & 1 ? PTE_A : 0));
 	fake_npt12_map(&t, SIZE_1G, 3, ALL_RIGHTS | PTE_PS);
 }
 

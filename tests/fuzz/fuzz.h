@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/fuzz/fuzz.h - what the fuzz targets share: the input read as numbers, and the properties of VMCB02 and of L1's
- * memory that hold whatever L1 does (docs/layout.md). A target is one function, LLVMFuzzerTestOneInput(); libFuzzer calls
- * it, and so does replay.c. */
+ * memory that hold whatever L1 does. A target is one function, LLVMFuzzerTestOneInput(); libFuzzer calls it, and so
+ * does replay.c. */
 #ifndef FUZZ_H
 #define FUZZ_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/fuzz/fuzz_transitions.c - whole lives of an L1 and its L2s: VMRUN, exits of every code, events, STGI and CLGI,
- * INVLPGA, MSRs, INIT, nested faults with NPT12 in memory that the input rewrites all the time. After each step: L1 is in
- * one of two levels, VMCB02 is fit to run whenever it would, and L1's memory changes only where that step may write. */
+ * INVLPGA, MSRs, INIT, nested faults with NPT12 in memory that the input rewrites all the time. After each step: L1 is
+ * in one of two levels, VMCB02 is fit to run whenever it would, L1's memory changes only where that step may write. */
 #include <string.h>
 
 #include <amd/cpu.h>

@@ -10,7 +10,7 @@
 
 static ALIGNED(4096) uint8_t ram[RIG_RAM];
 
-/* What the CPU may be handed differently each time: tags, flushes, clean bits, an event that comes once, exit fields. */
+/* What the CPU may be handed differently each time: tags, flushes, clean bits, events, exit fields. */
 static struct vmcb lasting(const struct vmcb *vmcb02)
 {
 	struct vmcb v = *vmcb02;

@@ -98,8 +98,7 @@ static struct answer plain_walk(const struct npt12 *f, uint64_t at, uint64_t acc
 	}
 	if (!user || (bit(access, 1) && !writable) || (bit(access, 4) && !executable))
 		return (struct answer){.error = error | 1};
-	return (struct answer){.ok = true, .at = page_of(f, f->levels == 2 && shift == 22 ? 2 : (shift - 12) / index_bits + 1, e) |
-						 (at & (BIT(shift) - 1)),
+	return (struct answer){.ok = true, .at = page_of(f, (shift - 12) / index_bits + 1, e) | (at & (BIT(shift) - 1)),
 			       .size = BIT(shift), .writable = writable, .executable = executable,
 			       .dirty = bit(e, 6) || bit(access, 1)};
 }
@@ -183,8 +182,8 @@ static uint64_t *entry_on_path(const struct npt12 *f, uint64_t at, unsigned leve
 	return fake_l1_u64(l1, (table + index * (legacy ? 4 : 8)) & ~UINT64_C(7));
 }
 
-/* A path to some page for the address; then single bits of it flipped, and entries put elsewhere: a page of this memory,
- * low bits, NX. */
+/* A path to some page for the address; then single bits of it flipped, and entries put elsewhere: a page of this
+ * memory, low bits, NX. */
 static void read_tables(struct input *in, const struct npt12 *f, uint64_t at)
 {
 	uint64_t bytes = f->levels == 2 ? 4 : 8, both = f->levels == 2 ? BIT(32) | 1 : 1;

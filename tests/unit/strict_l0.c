@@ -13,6 +13,7 @@
 #include "tests/unit/strict_l0.h"
 
 #define NPT01_PAGES 4
+#define ALL_RIGHTS (PTE_P | PTE_W | PTE_U)
 #define FAULTS_MAX 8 /* more for one access means that the CPU does not see what L0 writes */
 
 enum strict_rule strict_removed;
@@ -86,13 +87,11 @@ static void init_npt01(struct rig *rig)
 {
 	memset(npt01, 0, sizeof(npt01));
 	for (unsigned i = 0; i + 1 < NPT01_PAGES; i++)
-		npt01[i][0] = hpa_of(npt01[i + 1]).a | PTE_P | PTE_W | PTE_U | PTE_A;
+		npt01[i][0] = hpa_of(npt01[i + 1]).a | ALL_RIGHTS | PTE_A;
 	for (unsigned i = 0; i < RIG_RAM / PAGE_SIZE; i++)
-		npt01[NPT01_PAGES - 1][i] = hpa_of(rig->l1->ram + i * PAGE_SIZE).a | PTE_P | PTE_W | PTE_U | PTE_A | PTE_D;
+		npt01[NPT01_PAGES - 1][i] = hpa_of(rig->l1->ram + i * PAGE_SIZE).a | ALL_RIGHTS | PTE_A | PTE_D;
 	rig->in.npt01_root = hpa_of(npt01[0]);
 }
-
-#define ALL_RIGHTS (PTE_P | PTE_W | PTE_U)
 
 static uint64_t data_page(unsigned i)
 {
@@ -197,7 +196,8 @@ static void compare_with_plain_build(struct strict_world *w, uint64_t at)
 
 	nested_init(&w->plain, &w->rig->n.caps, w->plain_pages->pool, RIG_POOL_PAGES, RIG_ASID_FIRST, RIG_ASID_COUNT);
 	in.msrpm02 = w->plain_pages->msrpm02;
-	if (nested_vmrun(&w->plain, w->rig->l1, l1pa(at), &in, w->rig->vmcb01, &w->plain_pages->vmcb02) != VMRUN_ENTERED)
+	if (nested_vmrun(&w->plain, w->rig->l1, l1pa(at), &in, w->rig->vmcb01, &w->plain_pages->vmcb02) !=
+	    VMRUN_ENTERED)
 		complain(w, "VMRUN refused without history", at);
 	got = lasting(w->rig->vmcb02);
 	want = lasting(&w->plain_pages->vmcb02);

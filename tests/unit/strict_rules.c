@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tests/unit/strict_rules.c - removes rules from nested/: the linker puts these __wrap_ functions between its files, and
- * they leave out what the test wants left out. See strict_l0.h for the list; what is svm/'s to do is in strict_l0.c. */
+/* tests/unit/strict_rules.c - removes rules from nested/: the linker puts these __wrap_ functions between its files,
+ * and they leave out what the test wants left out. See strict_l0.h for the list; what is svm/'s to do is in
+ * strict_l0.c. */
 #include "tests/unit/strict_l0.h"
 
 void __real_tlb02_flush_all(struct tlb02 *tlb02);

@@ -216,7 +216,8 @@ static void rules_for_every_combination(void **state)
 		if ((action == EVENT_NOTHING) != may_sleep(s))
 			fail_msg("state %llx: action %d, may sleep: %d", (unsigned long long)s, action, may_sleep(s));
 		if (is_act && (s & (INJECTING | NO_GIF)))
-			fail_msg("state %llx: action %d on top of an injection or with GIF=0", (unsigned long long)s, action);
+			fail_msg("state %llx: action %d over an injection or with GIF=0", (unsigned long long)s,
+				 action);
 	}
 }
 

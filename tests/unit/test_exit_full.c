@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/msrpm12.c nested/reason.c */
-/* links: nested/exit_invalid.c nested/exit_full.c nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c */
-/* links: tests/unit/rig.c tests/unit/fake_l1.c */
+/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
+/* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
+/* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
+/* links: nested/insn.c tests/unit/rig.c tests/unit/fake_l1.c */
 /* tests/unit/test_exit_full.c - the full exit writes each field that #VMEXIT stores, from the right place, and no other
  * byte of L1's memory; VMCB01 gets what host and guest share and what every #VMEXIT does to the host. */
 #include <setjmp.h>
@@ -43,7 +44,8 @@ static void randomise(void *at, size_t size)
 }
 
 static const struct nested_exit some_exit = {
-	.code = UINT64_C(0x0123456789ABCDEF), .info1 = UINT64_C(0x1111222233334444), .info2 = UINT64_C(0x5555666677778888),
+	.code = UINT64_C(0x0123456789ABCDEF),
+	.info1 = UINT64_C(0x1111222233334444), .info2 = UINT64_C(0x5555666677778888),
 	.intinfo = UINT64_C(0xAAAABBBB80000B0E), .nrip = UINT64_C(0x9999AAAABBBBCCCC), .insn_len = 5,
 	.insn_bytes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
 };

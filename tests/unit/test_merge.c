@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/msrpm12.c nested/reason.c */
-/* links: nested/exit_invalid.c nested/exit_full.c nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c */
-/* links: tests/unit/rig.c tests/unit/fake_l1.c */
+/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
+/* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
+/* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
+/* links: nested/insn.c tests/unit/rig.c tests/unit/fake_l1.c */
 /* tests/unit/test_merge.c - VMCB02 as VMRUN builds it: nothing left to chance, nothing from L1 but by whitelist, L0's
  * intercepts and tables whatever L1 asks for. Bit by bit over all of VMCB12. */
 #include <setjmp.h>

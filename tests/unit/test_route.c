@@ -78,7 +78,7 @@ static void l1_gets_what_it_intercepts(void **state)
 	}
 }
 
-/* Codes without an intercept bit, known or not: never L1's by themselves, never undecided, nothing read out of bounds. */
+/* Codes without an intercept bit, known or not: never L1's by themselves, never undecided. */
 static void every_other_code_is_ours(void **state)
 {
 	static const uint64_t codes[] = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/msrpm12.c nested/reason.c */
-/* links: nested/exit_invalid.c nested/exit_full.c nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c */
-/* links: tests/unit/strict_l0.c tests/unit/strict_rules.c tests/unit/strict_cpu.c */
+/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
+/* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
+/* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
+/* links: nested/insn.c tests/unit/strict_l0.c tests/unit/strict_rules.c tests/unit/strict_cpu.c */
 /* links: tests/unit/rig.c tests/unit/fake_l1.c */
 /* wraps: tlb02_flush_all tlb02_flush_asid12 tlb02_asid npt02_drop_all npt02_drop_asid npt02_get */
 /* tests/unit/test_strict_cpu.c - nested/ on the CPU that forgives nothing. One scenario for each rule on when the TLB,
@@ -367,7 +368,7 @@ static void each_rule_removed_is_caught(void **state)
 	}
 }
 
-/* What need not go stays: VMRUN and #VMEXIT by themselves flush nothing, so the same L2 finds its translations again. */
+/* What need not go stays: VMRUN and #VMEXIT by themselves flush nothing, so an L2 finds its translations again. */
 static void nothing_is_flushed_without_need(void **state)
 {
 	struct strict_world *w = strict_new(RULE_NONE);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/msrpm12.c nested/reason.c */
-/* links: nested/exit_invalid.c nested/exit_full.c nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c */
-/* links: tests/unit/strict_l0.c tests/unit/strict_rules.c tests/unit/strict_cpu.c */
+/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
+/* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
+/* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
+/* links: nested/insn.c tests/unit/strict_l0.c tests/unit/strict_rules.c tests/unit/strict_cpu.c */
 /* links: tests/unit/rig.c tests/unit/fake_l1.c */
 /* wraps: tlb02_flush_all tlb02_flush_asid12 tlb02_asid npt02_drop_all npt02_drop_asid npt02_get */
-/* tests/unit/test_strict_random.c - an L1 that does everything at random, but flushes what the manual says it must, runs
- * L2s on the CPU that forgives nothing: no stale translation and no stale VMCB field is ever used, and VMCB02 is always
- * what a VMRUN without history would have built. */
+/* tests/unit/test_strict_random.c - an L1 that does everything at random, but flushes what the manual says it must,
+ * runs L2s on the CPU that forgives nothing: no stale translation and no stale VMCB field is ever used, and VMCB02 is
+ * always what a VMRUN without history would have built. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -194,7 +195,7 @@ static void invlpga(void)
 	uint32_t asid = pick_asid();
 
 	strict_invlpga(w, asid);
-	owed[asid].guest = false; /* of nested tables it says nothing; global entries go, too, but a real L1 asks page by page */
+	owed[asid].guest = false; /* of nested tables it says nothing */
 }
 
 static void step(void)

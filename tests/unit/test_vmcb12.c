@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/msrpm12.c nested/reason.c */
-/* links: nested/exit_invalid.c nested/exit_full.c nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c */
-/* links: tests/unit/rig.c tests/unit/fake_l1.c */
+/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
+/* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
+/* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
+/* links: nested/insn.c tests/unit/rig.c tests/unit/fake_l1.c */
 /* tests/unit/test_vmcb12.c - the copy of VMCB12: which bits get into it, with which features; L1's page itself stays as
  * it is. And there and back: a full exit and a VMRUN without a change in between lead to the same VMCB02. */
 #include <setjmp.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/msrpm12.c nested/reason.c */
-/* links: nested/exit_invalid.c nested/exit_full.c nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c */
-/* links: tests/unit/rig.c tests/unit/fake_l1.c */
+/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
+/* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
+/* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
+/* links: nested/insn.c tests/unit/rig.c tests/unit/fake_l1.c */
 /* tests/unit/test_vmrun.c - the two ends of VMRUN. A refused one changes the exit fields of VMCB12, L1's GIF and what
  * every #VMEXIT does to L1's registers, and not one byte beside: compared over all of L1's memory, VMCB01, VMCB02,
  * the merged MSR map, the shadow tables and struct nested. An accepted one writes nothing to L1. */
