@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* nested/insn.c - what the SVM instructions other than VMRUN mean for nested state, and which exceptions come first.
- * VMLOAD and VMSAVE move registers that live in the CPU: svm/nested_glue.c executes them on L1's page.
+/* nested/insn.c - what the SVM instructions other than VMRUN mean for nested state; which exceptions come first is
+ * said in nested.h. VMLOAD and VMSAVE move registers that live in the CPU: svm/nested_glue.c executes them on L1's page.
  * Manual: APM3 (instruction pages), APM2 15.5.2, 15.16.2 (INVLPGA), 15.17 (GIF). */
 #include <string.h>
 
 #include <amd/msr.h>
 
 #include "nested.h"
-
-/* The CPU has already seen to protected mode; CPL and address are asked again because not every engine does so
- * before the intercept (docs/engines.md). */
-enum nested_fault nested_insn_fault(const struct nested *n, bool takes_address, uint64_t rax, uint8_t cpl)
-{
-	if (!n->svme && !n->in_l2)
-		return NESTED_FAULT_UD;
-	if (cpl != 0)
-		return NESTED_FAULT_GP;
-	if (takes_address && ((rax & PAGE_MASK) || (rax & n->caps.phys_mbz)))
-		return NESTED_FAULT_GP;
-	return NESTED_FAULT_NONE;
-}
 
 /* With virtual GIF in use L2 has one of its own (APM2 15.33.2). */
 void nested_set_gif(struct nested *n, bool gif)

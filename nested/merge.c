@@ -19,8 +19,8 @@
 static void build_intercepts(struct vmcb_control *c, const struct vmcb_control *c12, const uint32_t *l0)
 {
 #pragma GCC unroll 8
-	for (unsigned i = 0; i < ICPT_COUNT; i++)
-		c->intercept[i] = l0[i] | c12->intercept[i];
+	for (unsigned i = 0; i < ICPT_PAIRS; i++)
+		icpt_set_pair(c->intercept, i, icpt_pair(l0, i) | icpt_pair(c12->intercept, i));
 	c->intercept[ICPT_CR] |= CR8_WRITE;
 	if (!(c12->v_intr & V_INTR_MASKING))
 		c->intercept[ICPT_CR] |= CR8_READ;
@@ -103,16 +103,15 @@ static bool is_soft_event(uint64_t event)
 
 /* With NRIPS offered, the frame of a soft event returns to VMCB12.nRIP (APM2 15.20). The CPU below may not know
  * that field; starting L2 at nRIP pushes the same frame on every CPU. */
-struct soft_event vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps)
+void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
+		       struct soft_event *soft)
 {
-	struct soft_event soft = {.pending = false};
-
+	soft->pending = false;
 	if (!(caps->features & SVM_FEAT_NRIPS) || !is_soft_event(snap->control.eventinj))
-		return soft;
-	soft.pending = true;
-	soft.event = snap->control.eventinj;
-	soft.old_rip = snap->save.rip;
-	soft.next_rip = snap->control.nrip;
-	vmcb02->save.rip = soft.next_rip;
-	return soft;
+		return;
+	soft->pending = true;
+	soft->event = snap->control.eventinj;
+	soft->old_rip = snap->save.rip;
+	soft->next_rip = snap->control.nrip;
+	vmcb02->save.rip = soft->next_rip;
 }

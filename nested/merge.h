@@ -9,6 +9,21 @@
 
 #include "nested.h"
 
+/* The intercept words, two at a time. */
+#define ICPT_PAIRS (ICPT_COUNT / 2)
+static inline uint64_t icpt_pair(const uint32_t *words, unsigned pair)
+{
+	uint64_t both;
+
+	__builtin_memcpy(&both, words + 2 * pair, sizeof(both));
+	return both;
+}
+
+static inline void icpt_set_pair(uint32_t *words, unsigned pair, uint64_t both)
+{
+	__builtin_memcpy(words + 2 * pair, &both, sizeof(both));
+}
+
 /* vmcb12.c: the only reader and writer of L1's VMCB. */
 bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at);
 bool vmcb12_write_refused(struct port *port, l1pa_t at);
@@ -25,7 +40,8 @@ void vmcb02_refresh(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct
 		    const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
 void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap,
 		  const struct vmcb *vmcb01, const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
-struct soft_event vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps);
+void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
+		       struct soft_event *soft);
 
 /* exit_invalid.c */
 void nested_exit_invalid(struct nested *n, struct port *port, l1pa_t vmcb12_pa, enum vmrun_reason reason,

@@ -221,19 +221,18 @@ static struct slot slot_make(struct npt02 *npt02, struct npt02_root *root, l2pa_
 	return slot;
 }
 
-/* The leaf for what a walk found; `page` is where L0 has the page that holds it, `size01` the size of that. */
+/* The rights in a leaf for what a walk found. */
+static uint64_t leaf_bits(const struct walk12 *walk)
+{
+	return LEAF_BITS | (walk->writable && walk->dirty ? PTE_W : 0) | (walk->executable ? 0 : PTE_NX);
+}
+
+/* The leaf; `page` is where L0 has the page that holds it, `size01` the size of that. */
 static uint64_t leaf_of(const struct walk12 *walk, hpa_t page, uint64_t size01, unsigned level)
 {
 	uint64_t base = align_down(page.a, size01) | (walk->l1pa.a & (size01 - 1));
-	uint64_t leaf = align_down(base, BIT(level_shift(level))) | LEAF_BITS;
 
-	if (level > 1)
-		leaf |= PTE_PS;
-	if (walk->writable && walk->dirty)
-		leaf |= PTE_W;
-	if (!walk->executable)
-		leaf |= PTE_NX;
-	return leaf;
+	return align_down(base, BIT(level_shift(level))) | leaf_bits(walk) | (level > 1 ? PTE_PS : 0);
 }
 
 /* The other absent entries of the aligned window around a 4 KiB entry, where NPT12 promises that no walk of the CPU
@@ -245,15 +244,15 @@ static void fill_neighbours(struct npt02 *npt02, const struct npt02_root *root, 
 
 	for (int64_t i = 0; i < WINDOW; i++) {
 		struct walk12 near;
-		hpa_t page;
-		uint64_t size01;
+		void *page;
 
-		if (entry[i - self] & PTE_P)
+		if ((entry[i - self] & PTE_P) || !npt12_may_be_neighbour(&root->npt12, walk, i - self))
 			continue;
 		near = npt12_neighbour(&root->npt12, walk, i - self);
-		if (!near.ok || !port_l1_hpa(port, near.l1pa, &page, &size01))
+		page = port_l1_ptr(port, l1pa(align_down(near.l1pa.a, PAGE_SIZE)), PAGE_SIZE);
+		if (!near.ok || !page)
 			continue;
-		entry[i - self] = leaf_of(&near, page, size01, 1);
+		entry[i - self] = hpa_of(page).a | leaf_bits(&near);
 		npt02->neighbours++;
 	}
 }

@@ -27,8 +27,8 @@ static uint64_t v_intr_known(uint32_t features)
 static void copy_control(struct vmcb_control *c, const struct vmcb_control *from, const struct nested_caps *caps)
 {
 #pragma GCC unroll 8
-	for (unsigned i = 0; i < ICPT_COUNT; i++)
-		c->intercept[i] = from->intercept[i] & caps->intercepts[i];
+	for (unsigned i = 0; i < ICPT_PAIRS; i++)
+		icpt_set_pair(c->intercept, i, icpt_pair(from->intercept, i) & icpt_pair(caps->intercepts, i));
 	c->iopm_base = from->iopm_base & ~PAGE_MASK;
 	c->msrpm_base = from->msrpm_base & ~PAGE_MASK;
 	c->tsc_offset = from->tsc_offset;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/vmrun.c - the story of VMRUN, six steps. Whoever reaches step 5 has changed nothing but the snapshot.
- *   1 may the instruction run at all?         insn.c, asked by svm/nested_glue.c before RIP moves
+ *   1 may the instruction run at all?         nested.h, asked by svm/nested_glue.c before RIP moves
  *   2 copy VMCB12 once                        vmcb12.c
  *   3 check the copy                          check_control.c, check_state.c
  *   4 refused: the consistency exit, the end  exit_invalid.c
@@ -132,7 +132,7 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	else
 		vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
 	n->vmcb02_built = true;
-	n->soft = vmcb02_soft_event(vmcb02, &n->snap, &n->caps);
+	vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
 	n->v_intr12 = c->v_intr;
 	n->vmcb12_pa = vmcb12_pa;
 	n->in_l2 = true;

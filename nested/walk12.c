@@ -39,28 +39,28 @@ struct walker {
 	struct walk12 result;
 };
 
-static bool is_legacy(const struct npt12 *npt12)
+static ALWAYS_INLINE bool is_legacy(const struct npt12 *npt12)
 {
 	return npt12->levels == LEGACY_LEVELS;
 }
 
-static bool is_pdpte(const struct npt12 *npt12, unsigned level)
+static ALWAYS_INLINE bool is_pdpte(const struct npt12 *npt12, unsigned level)
 {
 	return npt12->levels == PAE_LEVELS && level == PAE_LEVELS;
 }
 
-static uint64_t entry_size(const struct npt12 *npt12)
+static ALWAYS_INLINE uint64_t entry_size(const struct npt12 *npt12)
 {
 	return is_legacy(npt12) ? sizeof(uint32_t) : sizeof(uint64_t);
 }
 
 /* The lowest address bit that indexes tables of this level; also log2 of what one entry spans. */
-static unsigned level_shift(const struct npt12 *npt12, unsigned level)
+static ALWAYS_INLINE unsigned level_shift(const struct npt12 *npt12, unsigned level)
 {
 	return 12 + (level - 1) * (is_legacy(npt12) ? 10 : 9);
 }
 
-static uint64_t entry_address(const struct walker *w)
+static ALWAYS_INLINE uint64_t entry_address(const struct walker *w)
 {
 	uint64_t count = is_legacy(w->npt12) ? 1024 : 512;
 	uint64_t index = (w->at >> level_shift(w->npt12, w->level)) & (count - 1);
@@ -68,7 +68,7 @@ static uint64_t entry_address(const struct walker *w)
 	return w->table + index * entry_size(w->npt12);
 }
 
-static uint64_t entry_read(const struct npt12 *npt12, const void *entry)
+static ALWAYS_INLINE uint64_t entry_read(const struct npt12 *npt12, const void *entry)
 {
 	if (is_legacy(npt12))
 		return __atomic_load_n((const uint32_t *)entry, __ATOMIC_RELAXED);
@@ -76,7 +76,7 @@ static uint64_t entry_read(const struct npt12 *npt12, const void *entry)
 }
 
 /* Sets `bits` in an entry that was read as `old`. False when it is not `old` any more. */
-static bool entry_mark(const struct npt12 *npt12, void *entry, uint64_t old, uint64_t bits)
+static ALWAYS_INLINE bool entry_mark(const struct npt12 *npt12, void *entry, uint64_t old, uint64_t bits)
 {
 	uint32_t old32 = (uint32_t)old;
 
@@ -89,7 +89,7 @@ static bool entry_mark(const struct npt12 *npt12, void *entry, uint64_t old, uin
 					   __ATOMIC_RELAXED);
 }
 
-static bool is_leaf(const struct npt12 *npt12, unsigned level, uint64_t e)
+static ALWAYS_INLINE bool is_leaf(const struct npt12 *npt12, unsigned level, uint64_t e)
 {
 	if (level == 1)
 		return true;
@@ -99,7 +99,7 @@ static bool is_leaf(const struct npt12 *npt12, unsigned level, uint64_t e)
 }
 
 /* Where the entry points: at a table or a page. Offset bits of a large leaf are no part of it: one is PAT. */
-static uint64_t frame(const struct npt12 *npt12, unsigned level, uint64_t e)
+static ALWAYS_INLINE uint64_t frame(const struct npt12 *npt12, unsigned level, uint64_t e)
 {
 	if (level == 1 || !is_leaf(npt12, level, e))
 		return e & PTE_ADDR;
@@ -108,7 +108,7 @@ static uint64_t frame(const struct npt12 *npt12, unsigned level, uint64_t e)
 	return e & PTE_ADDR & ~(BIT(level_shift(npt12, level)) - 1);
 }
 
-static bool has_reserved(const struct npt12 *npt12, unsigned level, uint64_t e)
+static ALWAYS_INLINE bool has_reserved(const struct npt12 *npt12, unsigned level, uint64_t e)
 {
 	bool large = level > 1 && is_leaf(npt12, level, e);
 	uint64_t mbz = 0;
@@ -133,7 +133,7 @@ static bool has_reserved(const struct npt12 *npt12, unsigned level, uint64_t e)
 }
 
 /* What this entry takes away. PDPTEs of the PAE format have no rights in them. */
-static void narrow_rights(struct walker *w, uint64_t e)
+static ALWAYS_INLINE void narrow_rights(struct walker *w, uint64_t e)
 {
 	if (is_pdpte(w->npt12, w->level))
 		return;
@@ -143,7 +143,7 @@ static void narrow_rights(struct walker *w, uint64_t e)
 }
 
 /* APM2 8.4.2: P says that a present entry was the reason, ID is only reported while L1 could tell fetches apart. */
-static enum step refuse(struct walker *w, uint64_t why)
+static ALWAYS_INLINE enum step refuse(struct walker *w, uint64_t why)
 {
 	bool tells_fetch = (w->npt12->nxe && !is_legacy(w->npt12)) || w->npt12->smep;
 
@@ -152,7 +152,7 @@ static enum step refuse(struct walker *w, uint64_t why)
 }
 
 /* The leaf is found: are all levels together in favour? CR0.WP of L1 has no say (APM2 15.25.5). */
-static enum step take_leaf(struct walker *w, void *entry, uint64_t e)
+static ALWAYS_INLINE enum step take_leaf(struct walker *w, void *entry, uint64_t e)
 {
 	uint64_t marks = PTE_A | (w->access & PF_W ? PTE_D : 0);
 	uint64_t size = BIT(level_shift(w->npt12, w->level));
@@ -176,7 +176,7 @@ static enum step take_leaf(struct walker *w, void *entry, uint64_t e)
 }
 
 /* Looks at one entry and moves on to the table below. */
-static enum step walk_step(struct walker *w)
+static ALWAYS_INLINE enum step walk_step(struct walker *w)
 {
 	void *entry = port_l1_ptr(w->port, l1pa(entry_address(w)), entry_size(w->npt12));
 	uint64_t e;
@@ -198,7 +198,7 @@ static enum step walk_step(struct walker *w)
 	return STEP_TABLE;
 }
 
-static enum step walk_once(struct walker *w)
+static ALWAYS_INLINE enum step walk_once(struct walker *w)
 {
 	const struct npt12 *npt12 = w->npt12;
 	enum step step = STEP_TABLE;
@@ -211,18 +211,29 @@ static enum step walk_once(struct walker *w)
 	return step;
 }
 
-struct walk12 npt12_walk(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access)
+/* All of the above inline: with the levels known to the compiler, nothing remains of the formats that it is not. */
+static ALWAYS_INLINE struct walk12 walk(struct port *port, const struct npt12 *key, l2pa_t at, uint64_t access,
+					uint8_t levels)
 {
-	struct walker w = {.npt12 = npt12, .port = port, .at = at.a, .access = access};
-	uint64_t reach = npt12->levels == LONG_LEVELS ? BIT(48) : BIT(32);
+	struct npt12 npt12 = *key;
+	struct walker w = {.npt12 = &npt12, .port = port, .at = at.a, .access = access};
+	uint64_t reach = levels == LONG_LEVELS ? BIT(48) : BIT(32);
 	enum step step = STEP_RACED;
 
+	npt12.levels = levels;
 	if (at.a >= reach) /* L2 may form addresses that L1's format has no entry for */
 		step = refuse(&w, 0);
 	for (unsigned tries = 0; step == STEP_RACED && tries < TRIES; tries++)
 		step = walk_once(&w);
 	w.result.raced = step == STEP_RACED;
 	return w.result;
+}
+
+struct walk12 npt12_walk(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access)
+{
+	if (likely(npt12->levels == LONG_LEVELS))
+		return walk(port, npt12, at, access, LONG_LEVELS);
+	return walk(port, npt12, at, access, npt12->levels);
 }
 
 struct walk12 npt12_neighbour(const struct npt12 *npt12, const struct walk12 *of, int64_t pages)
@@ -235,7 +246,7 @@ struct walk12 npt12_neighbour(const struct npt12 *npt12, const struct walk12 *of
 		return r;
 	}
 	e = entry_read(npt12, (const uint8_t *)of->leaf + pages * (int64_t)entry_size(npt12));
-	r.ok = (e & (PTE_P | PTE_A | PTE_U)) == (PTE_P | PTE_A | PTE_U) && !has_reserved(npt12, 1, e);
+	r.ok = (e & NPT12_USED) == NPT12_USED && !has_reserved(npt12, 1, e);
 	r.l1pa = l1pa(frame(npt12, 1, e) | (of->l1pa.a & PAGE_MASK));
 	r.writable = of->upper_writable && (e & PTE_W);
 	r.executable = of->upper_executable && !(e & PTE_NX);

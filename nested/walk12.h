@@ -4,6 +4,7 @@
 #define NESTED_WALK12_H
 
 #include <addr.h>
+#include <amd/cpu.h>
 
 #include "port.h"
 
@@ -43,5 +44,15 @@ struct walk12 npt12_walk(struct port *port, const struct npt12 *npt12, l2pa_t at
  * if NPT12 maps it already accessed. `of` is an ok walk whose leaf entry lies in the same 16-entry window, or
  * whose large leaf covers both pages. */
 struct walk12 npt12_neighbour(const struct npt12 *npt12, const struct walk12 *of, int64_t pages);
+
+/* Is it worth asking? What was never accessed is nobody's neighbour, and mostly there are many of these. */
+#define NPT12_USED (PTE_P | PTE_A | PTE_U)
+static inline bool npt12_may_be_neighbour(const struct npt12 *npt12, const struct walk12 *of, int64_t pages)
+{
+	const uint64_t *leaf = of->leaf;
+
+	return npt12->levels == 2 || of->page_size != PAGE_SIZE ||
+	       (__atomic_load_n(leaf + pages, __ATOMIC_RELAXED) & NPT12_USED) == NPT12_USED;
+}
 
 #endif

@@ -306,16 +306,6 @@ static bool act(struct vcpu *v, enum event_action action)
 	return false;
 }
 
-/* L1's interrupts have a flag of their own (machine_wants_attention), so that this answers for the rest. */
-void inject_level_changed(struct vcpu *v)
-{
-	const struct nested *n = &v->nested;
-	const uint64_t virtual = V_INTR_IRQ | V_INTR_NMI | V_INTR_NMI_MASK;
-
-	if (v->nmi_pending || v->init_pending || v->nmi_blocked || (n->in_l2 && (n->v_intr12 & virtual)))
-		v->attention = true;
-}
-
 bool inject_prepare(struct vcpu *v)
 {
 	bool delivered = false;

@@ -36,15 +36,23 @@ static enum resume raise_nested_fault(struct vcpu *v, enum nested_fault fault)
 
 /* rAX as VMRUN, VMLOAD and VMSAVE take it: as wide as the address size. Three bytes are the encoding without a
  * prefix, so only a longer one needs to be decoded. */
+static COLD uint64_t prefixed_operand(struct vcpu *v, uint64_t unprefixed)
+{
+	uint64_t rax = v->vmcb->save.rax;
+	struct insn insn;
+
+	if (!insn_decode(v, &insn))
+		return unprefixed;
+	return insn.address_size == 8 ? rax : insn.address_size == 4 ? (uint32_t)rax : (uint16_t)rax;
+}
+
 static uint64_t address_operand(struct vcpu *v)
 {
 	const struct vmcb_save *s = &v->vmcb->save;
 	bool wide = (s->efer & EFER_LMA) && (s->cs.attr & SEG_L);
-	struct insn insn;
+	uint64_t rax = wide ? s->rax : (uint32_t)s->rax;
 
-	if (exit_insn_length(v) > 3 && insn_decode(v, &insn))
-		return insn.address_size == 8 ? s->rax : insn.address_size == 4 ? (uint32_t)s->rax : (uint16_t)s->rax;
-	return wide ? s->rax : (uint32_t)s->rax;
+	return likely(exit_insn_length(v) <= 3) ? rax : prefixed_operand(v, rax);
 }
 
 /* VMRUN, VMLOAD or VMSAVE of L2 with an rAX that must fault before L1 sees the exit. */
@@ -90,7 +98,7 @@ static void *operand_page(struct vcpu *v, uint64_t rax)
 }
 
 /* The registers in question are in the CPU, whoever's they are. Where there is no RAM nothing is moved. */
-static enum resume move_state(struct vcpu *v, void (*move)(hpa_t))
+static ALWAYS_INLINE enum resume move_state(struct vcpu *v, void (*move)(hpa_t))
 {
 	uint64_t rax = address_operand(v);
 	enum nested_fault fault = nested_insn_fault(&v->nested, true, rax, v->vmcb->save.cpl);
