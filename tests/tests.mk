@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/tests.mk - make run, run-l2-linux, run-nest, check, test, guests.
+# tests/tests.mk - make run, run-l2-linux, run-nest, run-xen, check, test, guests.
 # Each target first sees to the packages, then builds everything in a make of its own: only
 # then do compilers exist on a fresh machine. Runs are declared in tests/guests.cfg.
 
 TEST_PARTS := all guest-kernels unit-programs bench-kernel
 PYTEST     := $(PYTHON) -B -m pytest -q -rs --durations=8 --durations-min=5 -p no:cacheprovider -c /dev/null --rootdir=. tests/guests.cfg tests/system
 
-.PHONY: run run-l2-linux run-nest check test guests
+.PHONY: run run-l2-linux run-nest run-xen check test guests
 run: deps
 	$(MAKE) --no-print-directory all payload
 	$(PYTHON) -B tests/system/run.py l1-linux build/run.log
@@ -21,6 +21,11 @@ DEPTH := 2
 run-nest: deps
 	$(MAKE) --no-print-directory all guest-kernels
 	$(PYTHON) -B tests/system/run.py nest-$(DEPTH) build/run-nest.log
+
+# Debian's Xen as L1, its dom0, and a Linux domain as L2.
+run-xen: deps
+	$(MAKE) --no-print-directory all xen-payload
+	$(PYTHON) -B tests/system/run.py xen build/run-xen.log
 
 # Under three minutes: guards, unit tests, the short QEMU runs.
 check: deps

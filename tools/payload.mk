@@ -38,3 +38,27 @@ $(PAYLOAD)/%.cpio.gz: tools/payload/%.manifest tools/payload/mkinitrd.py $(GUEST
 		$(wildcard tools/payload/*.sh)
 	echo "  CPIO $@"
 	$(PYTHON) tools/payload/mkinitrd.py -r $(GUEST_ROOT) -o $@ $<
+
+# Xen with dom0's tools, for `make run-xen` alone: these packages draw in others.
+XEN_ROOT     := build/xen-root
+XEN_STAMP    := $(XEN_ROOT)/unpacked.stamp
+XEN_PACKAGES := xen-hypervisor-4.17-amd64 xen-utils-4.17
+
+.PHONY: xen-payload
+xen-payload: $(addprefix $(PAYLOAD)/,xen.elf vmlinuz xen-dom0.cpio.gz)
+
+$(XEN_STAMP): tools/payload.mk tools/payload/fetch.sh | $(DEPS_STAMP)
+	tools/payload/fetch.sh build/debs $(XEN_ROOT) $(XEN_PACKAGES)
+	touch $@
+
+# Unpacked, as GRUB would do.
+$(PAYLOAD)/xen.elf: $(XEN_STAMP)
+	mkdir -p $(@D)
+	gzip -dc $(XEN_ROOT)/boot/xen-4.17-amd64.gz >$@
+
+# The root with the kernel's modules comes first: what both have is the same.
+$(PAYLOAD)/xen-dom0.cpio.gz: tools/payload/xen-dom0.manifest tools/payload/mkinitrd.py \
+		tools/payload/init-xen-dom0.sh tools/payload/xen-l2.cfg \
+		$(PAYLOAD)/vmlinuz $(PAYLOAD)/l2.cpio.gz $(GUEST_STAMP) $(XEN_STAMP)
+	echo "  CPIO $@"
+	$(PYTHON) tools/payload/mkinitrd.py -r $(GUEST_ROOT) -r $(XEN_ROOT) -o $@ $<

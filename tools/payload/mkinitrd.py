@@ -10,11 +10,13 @@ equal inputs give equal bytes. A manifest has one entry a line:
     file PATH SOURCE [MODE]   SOURCE from the top of the tree
     link PATH TARGET          symbolic link
     node PATH MAJOR MINOR     character device
-    root PATH                 a file of the guest root, at the same path
+    root PATH                 a file of a guest root, at the same path
     rom NAME DIRECTORY...     a QEMU ROM, from the first directory that has it
-    elf PATH                  a program of the guest root and its shared libraries
+    elf PATH                  a program of a guest root and its shared libraries
     module NAME               a kernel module and those it depends on, to
                               /modules, listed in /modules/order
+
+Of several guest roots the first one that has a file gives it.
 """
 import argparse
 import gzip
@@ -68,16 +70,22 @@ def read(path):
 class Builder:
     """Turns manifest lines into archive entries."""
 
-    def __init__(self, root):
-        self.root = root
+    def __init__(self, roots):
+        self.roots = roots
         self.cpio = Cpio()
         self.module_order = []
         self.module_files = None
 
+    def find(self, *paths):
+        """The first of the paths that is a file in a guest root, there; None if none is."""
+        full = (os.path.join(root, path.lstrip("/")) for root in self.roots for path in paths)
+        return next(filter(os.path.isfile, full), None)
+
     def in_root(self, path):
-        full = os.path.join(self.root, path.lstrip("/"))
-        if not os.path.isfile(full):
-            raise ManifestError(f"{full} is missing; remove {self.root} and run make again")
+        full = self.find(path)
+        if not full:
+            where = " ".join(self.roots)
+            raise ManifestError(f"{path} is not in {where}; remove that and run make again")
         return full
 
     def manifest(self, path):
@@ -112,12 +120,10 @@ class Builder:
         self.cpio.add(path, stat.S_IFREG | 0o755, read(self.in_root(path)))
 
     def do_rom(self, name, *directories):
-        for directory in directories:
-            full = os.path.join(self.root, directory.lstrip("/"), name)
-            if os.path.isfile(full):
-                self.cpio.add("/usr/share/qemu/" + name, stat.S_IFREG | 0o644, read(full))
-                return
-        raise ManifestError(f"no ROM {name} in the guest root")
+        full = self.find(*(os.path.join(directory, name) for directory in directories))
+        if not full:
+            raise ManifestError(f"no ROM {name} in the guest root")
+        self.cpio.add("/usr/share/qemu/" + name, stat.S_IFREG | 0o644, read(full))
 
     def do_elf(self, path):
         self.do_root(path)
@@ -127,14 +133,13 @@ class Builder:
                 if library in done:
                     continue
                 done.add(library)
-                found = self.library(library)
-                queue.append(os.path.join(self.root, found))
+                queue.append(self.library(library))
                 # One directory in the guest: the loader looks there unasked.
                 self.cpio.add("/lib/x86_64-linux-gnu/" + library,
                               stat.S_IFREG | 0o755, read(queue[-1]))
         loader = "ld-linux-x86-64.so.2"
         self.cpio.add("/lib64/" + loader, stat.S_IFREG | 0o755,
-                      read(os.path.join(self.root, self.library(loader))))
+                      read(self.library(loader)))
 
     def needed(self, path):
         out = subprocess.run(["readelf", "-d", path], check=True,
@@ -142,10 +147,10 @@ class Builder:
         return re.findall(r"\(NEEDED\).*\[(.+)\]", out)
 
     def library(self, name):
-        for directory in LIBRARY_DIRS:
-            if os.path.isfile(os.path.join(self.root, directory, name)):
-                return os.path.join(directory, name)
-        raise ManifestError(f"no library {name} in the guest root")
+        full = self.find(*(os.path.join(directory, name) for directory in LIBRARY_DIRS))
+        if not full:
+            raise ManifestError(f"no library {name} in the guest root")
+        return full
 
     def do_module(self, name):
         file = self.find_module(name)
@@ -162,8 +167,10 @@ class Builder:
         if self.module_files is None:
             self.module_files = {
                 file[:-3].replace("-", "_"): os.path.join(directory, file)
-                for directory, _, files in os.walk(os.path.join(self.root, "lib/modules"))
+                for root in self.roots
+                for directory, _, files in os.walk(os.path.join(root, "lib/modules"))
                 for file in files if file.endswith(".ko")}
+        name = name.replace("-", "_")
         if name not in self.module_files:
             raise ManifestError(f"the guest kernel has no module {name}")
         return self.module_files[name]
@@ -176,7 +183,8 @@ class Builder:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-r", "--root", required=True, help="unpacked Debian packages")
+    parser.add_argument("-r", "--root", action="append", required=True,
+                        help="unpacked Debian packages; may be given several times")
     parser.add_argument("-o", "--output", required=True)
     parser.add_argument("manifest")
     args = parser.parse_args()
