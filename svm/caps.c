@@ -37,7 +37,7 @@
 
 /* What software makes whatever the CPU has. */
 #define SVM_SOFTWARE (SVM_FEAT_NRIPS | SVM_FEAT_VMCB_CLEAN | SVM_FEAT_FLUSH_BY_ASID | SVM_FEAT_DECODE_ASSISTS | \
-		      SVM_FEAT_VGIF | SVM_FEAT_VNMI | SVM_FEAT_ADDR_CHK)
+		      SVM_FEAT_VGIF | SVM_FEAT_VLS | SVM_FEAT_VNMI | SVM_FEAT_ADDR_CHK)
 
 uint32_t caps_svm_features(const struct l1 *l1)
 {

@@ -85,41 +85,48 @@ enum resume glue_vmrun(struct vcpu *v)
 	return RESUME_SAME;
 }
 
-/* L1's page that rAX names. For L2 with virtual VMLOAD/VMSAVE it is an L2 address (APM2 15.33.1). Null: no RAM. */
-static void *operand_page(struct vcpu *v, uint64_t rax)
+/* Where there is no RAM nothing is moved. */
+static ALWAYS_INLINE enum resume move_at(const struct vcpu *v, void (*move)(hpa_t), l1pa_t at)
 {
-	const struct nested *n = &v->nested;
-	struct walk12 walk;
+	const void *page = l1_ptr(v->l1, at, PAGE_SIZE);
 
-	if (!n->in_l2 || !(n->snap.control.misc2 & MISC2_VLS) || !n->root)
-		return l1_ptr(v->l1, l1pa(rax), PAGE_SIZE);
-	walk = npt12_walk(port_of(v), &n->npt12, l2pa(rax), PF_W);
-	return walk.ok ? l1_ptr(v->l1, walk.l1pa, PAGE_SIZE) : NULL;
-}
-
-/* The registers in question are in the CPU, whoever's they are. Where there is no RAM nothing is moved. */
-static ALWAYS_INLINE enum resume move_state(struct vcpu *v, void (*move)(hpa_t))
-{
-	uint64_t rax = address_operand(v);
-	enum nested_fault fault = nested_insn_fault(&v->nested, true, rax, v->vmcb->save.cpl);
-	void *page;
-
-	if (fault)
-		return raise_nested_fault(v, fault);
-	page = operand_page(v, rax);
 	if (page)
 		move(hpa_of(page));
 	return RESUME_NEXT;
 }
 
+/* For L2 with virtual VMLOAD/VMSAVE the page is named by an L2 address (APM2 15.33.1). */
+static COLD enum resume move_virtual(struct vcpu *v, void (*move)(hpa_t), uint64_t rax, uint64_t access)
+{
+	struct walk12 walk = npt12_walk(port_of(v), &v->nested.npt12, l2pa(rax), access);
+
+	if (walk.raced)
+		return RESUME_SAME;
+	return walk.ok ? move_at(v, move, walk.l1pa) : glue_l2_npf(v, walk.error | NPF_FINAL, rax);
+}
+
+/* The registers in question are in the CPU, whoever's they are; rAX names L1's page. */
+static ALWAYS_INLINE enum resume move_state(struct vcpu *v, void (*move)(hpa_t), uint64_t access)
+{
+	uint64_t rax = address_operand(v);
+	const struct nested *n = &v->nested;
+	enum nested_fault fault = nested_insn_fault(n, true, rax, v->vmcb->save.cpl);
+
+	if (fault)
+		return raise_nested_fault(v, fault);
+	if (unlikely(n->in_l2 && (n->snap.control.misc2 & MISC2_VLS) && n->root))
+		return move_virtual(v, move, rax, access);
+	return move_at(v, move, l1pa(rax));
+}
+
 enum resume glue_vmload(struct vcpu *v)
 {
-	return move_state(v, svm_vmload);
+	return move_state(v, svm_vmload, 0);
 }
 
 enum resume glue_vmsave(struct vcpu *v)
 {
-	return move_state(v, svm_vmsave);
+	return move_state(v, svm_vmsave, PF_W);
 }
 
 enum resume glue_set_gif(struct vcpu *v, bool gif)
