@@ -15,7 +15,7 @@ FOLDERS = ("include", "boot", "kernel", "drivers", "svm", "nested", "vdev", "net
 FILE_LIMIT = 500
 FUNCTION_LIMIT = 60
 HYPERVISOR = ("include", "boot", "kernel", "drivers", "svm", "nested", "vdev", "net")
-TOTAL_LIMIT = 20000 # of the hypervisor: what is linked, without tests and tools
+TOTAL_LIMIT = 20000 # code lines, as in the table of the studied trees, of what is linked
 
 SOURCES = (".c", ".h", ".asm", ".inc", ".py", ".sh", ".mk")
 
@@ -65,14 +65,17 @@ def main():
                 text = f.read()
             lines = text.splitlines()
             files += 1
-            total += len(lines) if folder in HYPERVISOR else 0
             longest = max(longest, len(lines))
             if len(lines) > FILE_LIMIT:
                 offenders.append(f"{path}: {len(lines)} lines, the limit is {FILE_LIMIT}")
+            if path.endswith(".asm") and folder in HYPERVISOR:
+                total += sum(bool(line.strip()) and not line.strip().startswith(";")
+                             for line in lines)
             if not path.endswith((".c", ".h")):
                 continue
             code_lines, comment_lines = count_comments(text)
             code, comments = code + code_lines, comments + comment_lines
+            total += code_lines if folder in HYPERVISOR else 0
             for name, start, length in functions(lines):
                 lengths.append(length)
                 if length > FUNCTION_LIMIT:
@@ -83,8 +86,8 @@ def main():
                   f"{statistics.median(lengths or [0]):6.0f} {max(lengths or [0]):7} "
                   f"{comments / max(code, 1):8.2f}")
     if total > TOTAL_LIMIT:
-        offenders.append(f"the hypervisor has {total} lines, the limit is {TOTAL_LIMIT}")
-    print("\n".join(offenders) or f"no offenders; the hypervisor has {total} lines")
+        offenders.append(f"the hypervisor has {total} code lines, the limit is {TOTAL_LIMIT}")
+    print("\n".join(offenders) or f"no offenders; the hypervisor has {total} code lines")
     sys.exit(1 if check and offenders else 0)
 
 
