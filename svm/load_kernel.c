@@ -33,13 +33,17 @@ struct elf32_segment {
 	uint32_t type, offset, vaddr, paddr, filesz, memsz, flags, align;
 } PACKED;
 
-struct elf64_segment {
+/* Also for what comes from no ELF64 file. */
+struct segment {
 	uint32_t type, flags;
 	uint64_t offset, vaddr, paddr, filesz, memsz, align;
 } PACKED;
 
-struct segment {
-	uint64_t offset, paddr, filesz, memsz;
+/* What both kinds of file header say. */
+struct elf {
+	bool is_64;
+	uint16_t phnum, phentsize;
+	uint64_t phoff, entry;
 };
 
 struct kernel kernel_begin(struct l1 *l1, const struct l1_config *config)
@@ -90,67 +94,56 @@ const char *kernel_load_flat(struct kernel *k, const struct flat_addresses *a, u
 	return load_segment(k, s);
 }
 
-/* The entry point is a virtual address; execution begins without paging. */
-static void take_entry(struct kernel *k, uint64_t entry, uint64_t vaddr, struct segment s)
+/* Program header `i`; false: it lies outside of the file. */
+static bool read_header(const struct kernel *k, const struct elf *elf, unsigned i, struct segment *out)
 {
-	if (entry >= vaddr && entry - vaddr < s.memsz)
-		k->entry = s.paddr + (entry - vaddr);
+	uint64_t at = elf->phoff + (uint64_t)i * elf->phentsize;
+	const void *p = image_part(k->file, at, elf->is_64 ? sizeof(*out) : sizeof(struct elf32_segment));
+	const struct elf32_segment *p32 = p;
+
+	if (p && elf->is_64)
+		memcpy(out, p, sizeof(*out));
+	else if (p)
+		*out = (struct segment){.type = p32->type, .offset = p32->offset, .vaddr = p32->vaddr,
+					.paddr = p32->paddr, .filesz = p32->filesz, .memsz = p32->memsz};
+	return p != NULL;
 }
 
-static const char *load_elf32(struct kernel *k)
+static const char *load_segments(struct kernel *k, const struct elf *elf)
 {
-	const struct elf32_header *h = image_part(k->file, 0, sizeof(*h));
+	struct segment p;
 
-	for (unsigned i = 0; h && i < h->phnum; i++) {
-		const struct elf32_segment *p =
-			image_part(k->file, h->phoff + (uint64_t)i * h->phentsize, sizeof(*p));
-
-		if (!p)
+	for (unsigned i = 0; i < elf->phnum; i++) {
+		if (!read_header(k, elf, i, &p))
 			return "the program headers lie outside of the file; copy it again";
-		if (p->type != PT_LOAD)
+		if (p.type != PT_LOAD)
 			continue;
 
-		struct segment s = {p->offset, p->paddr, p->filesz, p->memsz};
-		const char *error = load_segment(k, s);
+		const char *error = load_segment(k, p);
 
 		if (error)
 			return error;
-		take_entry(k, h->entry, p->vaddr, s);
-	}
-	return NULL;
-}
-
-static const char *load_elf64(struct kernel *k)
-{
-	const struct elf64_header *h = image_part(k->file, 0, sizeof(*h));
-
-	for (unsigned i = 0; h && i < h->phnum; i++) {
-		const struct elf64_segment *p =
-			image_part(k->file, h->phoff + (uint64_t)i * h->phentsize, sizeof(*p));
-
-		if (!p)
-			return "the program headers lie outside of the file; copy it again";
-		if (p->type != PT_LOAD)
-			continue;
-
-		struct segment s = {p->offset, p->paddr, p->filesz, p->memsz};
-		const char *error = load_segment(k, s);
-
-		if (error)
-			return error;
-		take_entry(k, h->entry, p->vaddr, s);
+		if (elf->entry >= p.vaddr && elf->entry - p.vaddr < p.memsz) /* virtual; paging is off at first */
+			k->entry = p.paddr + (elf->entry - p.vaddr);
 	}
 	return NULL;
 }
 
 const char *kernel_load_elf(struct kernel *k)
 {
-	uint32_t magic;
+	const struct elf32_header *h = image_part(k->file, 0, sizeof(*h));
+	const struct elf64_header *h64 = image_part(k->file, 0, sizeof(*h64));
+	uint32_t magic = 0;
 
-	memcpy(&magic, k->file.at, sizeof(magic)); /* a header was found: there are 12 bytes */
-	if (magic != ELF_MAGIC || k->file.at[ELF_DATA_AT] != ELF_LITTLE_ENDIAN)
+	if (h)
+		memcpy(&magic, h, sizeof(magic));
+	if (magic != ELF_MAGIC || h->ident[ELF_DATA_AT] != ELF_LITTLE_ENDIAN)
 		return "the kernel is no x86 ELF file and its Multiboot header has no addresses; rebuild it";
-	return k->file.at[ELF_CLASS_AT] == ELF_CLASS64 ? load_elf64(k) : load_elf32(k);
+	if (h->ident[ELF_CLASS_AT] != ELF_CLASS64)
+		return load_segments(k, &(struct elf){false, h->phnum, h->phentsize, h->phoff, h->entry});
+	if (!h64)
+		return "the kernel image is damaged or cut; copy it again";
+	return load_segments(k, &(struct elf){true, h64->phnum, h64->phentsize, h64->phoff, h64->entry});
 }
 
 /* --- modules and boot information --- */
