@@ -4,6 +4,7 @@
  * Before: vmcb12.c. Opposite: check_state.c. When a rule fires: exit_invalid.c. */
 #include <amd/cpu.h>
 #include <amd/vmcb.h>
+#include <compiler.h>
 
 #include "check_rules.h"
 
@@ -57,9 +58,9 @@ static enum vmrun_reason check_nested_paging(const struct vmcb_control *control,
 {
 	if (!(control->misc & MISC_NP))
 		return REASON_NONE;
-	if (!l1_paging)
+	if (unlikely(!l1_paging))
 		return REASON_NP_NO_PAGING;
-	if (control->ncr3 & caps->phys_mbz)
+	if (unlikely(control->ncr3 & caps->phys_mbz))
 		return REASON_NCR3_MBZ;
 	return REASON_NONE;
 }
@@ -69,16 +70,16 @@ enum vmrun_reason check_control(const struct vmcb12 *snap, const struct nested_c
 	const struct vmcb_control *control = &snap->control;
 	enum vmrun_reason reason;
 
-	if (!(control->intercept[ICPT_MISC2] & ICPT2_VMRUN))
+	if (unlikely(!(control->intercept[ICPT_MISC2] & ICPT2_VMRUN)))
 		return REASON_VMRUN_INTERCEPT;
-	if (control->asid == 0)
+	if (unlikely(control->asid == 0))
 		return REASON_ASID_ZERO;
-	if (map_exceeds(control->msrpm_base, MSRPM_LAST_BYTE, caps->phys_mbz))
+	if (unlikely(map_exceeds(control->msrpm_base, MSRPM_LAST_BYTE, caps->phys_mbz)))
 		return REASON_MSRPM_RANGE;
-	if (map_exceeds(control->iopm_base, IOPM_LAST_BYTE, caps->phys_mbz))
+	if (unlikely(map_exceeds(control->iopm_base, IOPM_LAST_BYTE, caps->phys_mbz)))
 		return REASON_IOPM_RANGE;
 	/* 15.21.10: virtual NMIs need the NMI intercept. */
-	if ((control->v_intr & V_INTR_NMI_ENABLE) && !(control->intercept[ICPT_MISC1] & ICPT1_NMI))
+	if (unlikely((control->v_intr & V_INTR_NMI_ENABLE) && !(control->intercept[ICPT_MISC1] & ICPT1_NMI)))
 		return REASON_VNMI_NO_INTERCEPT;
 	reason = check_eventinj(snap);
 	if (reason == REASON_NONE)

@@ -8,6 +8,8 @@
 #ifndef NESTED_CHECK_RULES_H
 #define NESTED_CHECK_RULES_H
 
+#include <amd/cpu.h>
+
 #include "state.h"
 
 #define PDPTE_COUNT 4
@@ -18,8 +20,15 @@ enum vmrun_reason check_control(const struct vmcb12 *snap, const struct nested_c
 /* The state-save area. */
 enum vmrun_reason check_state(const struct vmcb12 *snap, const struct nested_caps *caps);
 
-/* Whether VMRUN itself reads four PDPTEs at L2's CR3: PAE paging outside long mode, nested paging off. */
-bool check_wants_pdptes(const struct vmcb12 *snap);
+/* Whether VMRUN itself reads four PDPTEs at L2's CR3: PAE paging outside long mode, nested paging off.
+ * 15.25.4: with nested paging the PDPTEs are read during walks instead, and a bad one is a #PF of L2. */
+static inline bool check_wants_pdptes(const struct vmcb12 *snap)
+{
+	const struct vmcb_save *save = &snap->save;
+
+	return !(snap->control.misc & MISC_NP) && (save->cr0 & CR0_PG) && (save->cr4 & CR4_PAE) &&
+	       !(save->efer & EFER_LME);
+}
 
 /* These PDPTEs. Always accepted when check_wants_pdptes() is false. */
 enum vmrun_reason check_pdptes(const struct vmcb12 *snap, const struct nested_caps *caps,

@@ -4,6 +4,7 @@
  * Before: vmcb12.c. Opposite: check_control.c. When a rule fires: exit_invalid.c. */
 #include <amd/cpu.h>
 #include <amd/vmcb.h>
+#include <compiler.h>
 
 #include "check_rules.h"
 
@@ -13,21 +14,21 @@
 /* 3.1.3, 3.1.7: EFER and CR4 bits that L1 was not offered must be zero, LME and LMA without long mode among them. */
 static enum vmrun_reason check_registers(const struct vmcb_save *save, const struct nested_caps *caps)
 {
-	if (!(save->efer & EFER_SVME))
+	if (unlikely(!(save->efer & EFER_SVME)))
 		return REASON_EFER_SVME;
-	if (save->efer & caps->efer_mbz)
+	if (unlikely(save->efer & caps->efer_mbz))
 		return REASON_EFER_MBZ;
-	if ((save->cr0 & (CR0_CD | CR0_NW)) == CR0_NW)
+	if (unlikely((save->cr0 & (CR0_CD | CR0_NW)) == CR0_NW))
 		return REASON_CR0_NW_CD;
-	if (save->cr0 & HIGH_HALF)
+	if (unlikely(save->cr0 & HIGH_HALF))
 		return REASON_CR0_HIGH;
-	if (save->cr3 & caps->phys_mbz)
+	if (unlikely(save->cr3 & caps->phys_mbz))
 		return REASON_CR3_MBZ;
-	if (save->cr4 & caps->cr4_mbz)
+	if (unlikely(save->cr4 & caps->cr4_mbz))
 		return REASON_CR4_MBZ;
-	if (save->dr6 & HIGH_HALF)
+	if (unlikely(save->dr6 & HIGH_HALF))
 		return REASON_DR6_HIGH;
-	if (save->dr7 & HIGH_HALF)
+	if (unlikely(save->dr7 & HIGH_HALF))
 		return REASON_DR7_HIGH;
 	return REASON_NONE;
 }
@@ -37,11 +38,11 @@ static enum vmrun_reason check_long_mode(const struct vmcb_save *save)
 {
 	if (!(save->efer & EFER_LME) || !(save->cr0 & CR0_PG))
 		return REASON_NONE;
-	if (!(save->cr4 & CR4_PAE))
+	if (unlikely(!(save->cr4 & CR4_PAE)))
 		return REASON_LONG_NO_PAE;
-	if (!(save->cr0 & CR0_PE))
+	if (unlikely(!(save->cr0 & CR0_PE)))
 		return REASON_LONG_NO_PE;
-	if ((save->cs.attr & (SEG_L | SEG_D)) == (SEG_L | SEG_D))
+	if (unlikely((save->cs.attr & (SEG_L | SEG_D)) == (SEG_L | SEG_D)))
 		return REASON_LONG_CS_L_D;
 	return REASON_NONE;
 }
@@ -64,15 +65,6 @@ enum vmrun_reason check_state(const struct vmcb12 *snap, const struct nested_cap
 	if (reason == REASON_NONE && (snap->control.misc & MISC_NP) && !pat_is_legal(snap->save.g_pat))
 		reason = REASON_G_PAT;
 	return reason;
-}
-
-/* 15.25.4: with nested paging the PDPTEs are read during walks instead, and a bad one is a #PF of L2. */
-bool check_wants_pdptes(const struct vmcb12 *snap)
-{
-	const struct vmcb_save *save = &snap->save;
-
-	return !(snap->control.misc & MISC_NP) && (save->cr0 & CR0_PG) && (save->cr4 & CR4_PAE) &&
-	       !(save->efer & EFER_LME);
 }
 
 /* 5.2.3, legacy PAE: a present PDPTE has no bits but P, PWT, PCD, three free ones and the address. */

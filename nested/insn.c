@@ -8,15 +8,6 @@
 
 #include "nested.h"
 
-/* With virtual GIF in use L2 has one of its own (APM2 15.33.2). */
-void nested_set_gif(struct nested *n, bool gif)
-{
-	if (n->in_l2 && (n->snap.control.v_intr & V_INTR_GIF_ENABLE))
-		n->v_intr12 = gif ? n->v_intr12 | V_INTR_GIF : n->v_intr12 & ~V_INTR_GIF;
-	else
-		n->gif = gif;
-}
-
 /* One page of one ASID, by guest-virtual address, which says nothing of nested tables: the shadow stays. ASID 0 is
  * L1 itself: its tag is not ours (svm/nested_glue.c). */
 void nested_invlpga(struct nested *n, uint32_t asid12)

@@ -106,7 +106,6 @@ static bool is_soft_event(uint64_t event)
 void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
 		       struct soft_event *soft)
 {
-	soft->pending = false;
 	if (!(caps->features & SVM_FEAT_NRIPS) || !is_soft_event(snap->control.eventinj))
 		return;
 	soft->pending = true;

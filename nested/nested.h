@@ -113,8 +113,14 @@ static inline enum nested_fault nested_insn_fault(const struct nested *n, bool t
 		return NESTED_FAULT_GP;
 	return NESTED_FAULT_NONE;
 }
-/* STGI and CLGI by L1, or by L2 for L1 (for itself with virtual GIF). */
-void nested_set_gif(struct nested *n, bool gif);
+/* STGI and CLGI by L1, or by L2 for L1. With virtual GIF in use L2 has one of its own (APM2 15.33.2). */
+static inline void nested_set_gif(struct nested *n, bool gif)
+{
+	if (n->in_l2 && (n->snap.control.v_intr & V_INTR_GIF_ENABLE))
+		n->v_intr12 = gif ? n->v_intr12 | V_INTR_GIF : n->v_intr12 & ~V_INTR_GIF;
+	else
+		n->gif = gif;
+}
 /* INVLPGA by L1: translations of one of its ASIDs. */
 void nested_invlpga(struct nested *n, uint32_t asid12);
 

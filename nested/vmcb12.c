@@ -73,7 +73,7 @@ bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct
 {
 	const struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
 
-	if (!vmcb12)
+	if (unlikely(!vmcb12))
 		return false;
 	barrier(); /* between the two nothing is read twice, and after the second nothing at all */
 	copy_control(&snap->control, &vmcb12->control, caps);

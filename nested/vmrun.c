@@ -55,10 +55,10 @@ static enum vmrun_reason check_l2_pdptes(const struct nested *n, struct port *po
 static enum vmrun_reason check_all(const struct nested *n, struct port *port, const struct vmcb *vmcb01)
 {
 	const struct vmcb_control *c = &n->snap.control;
-	enum vmrun_reason reason = check_state(&n->snap, &n->caps);
+	enum vmrun_reason reason = check_control(&n->snap, &n->caps, (vmcb01->save.cr0 & CR0_PG) != 0);
 
 	if (!reason)
-		reason = check_control(&n->snap, &n->caps, (vmcb01->save.cr0 & CR0_PG) != 0);
+		reason = check_state(&n->snap, &n->caps);
 	if (!reason)
 		reason = check_l2_pdptes(n, port);
 	if (!reason && (c->intercept[ICPT_MISC1] & ICPT1_MSR) && !port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE))
@@ -132,7 +132,9 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	else
 		vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
 	n->vmcb02_built = true;
-	vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
+	n->soft.pending = false;
+	if (unlikely(c->eventinj & EVENT_V))
+		vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
 	n->v_intr12 = c->v_intr;
 	n->vmcb12_pa = vmcb12_pa;
 	n->in_l2 = true;

@@ -138,9 +138,20 @@ static bool move_again(struct vcpu *v, l1pa_t at, bool write)
 				   (memo->move == MEMO_STORE ? vcpu_gpr(v, memo->reg) : memo->imm) &
 					   insn_mask(memo->size),
 				   memo->size);
+	vcpu_after_device(v);
 	spin_unlock(&v->l1->dev_lock);
 	v->insn_len = memo->length;
 	return true;
+}
+
+static enum resume string_mmio(struct vcpu *v, const struct insn *insn)
+{
+	enum resume resume = emulate_string(v, insn);
+
+	spin_lock(&v->l1->dev_lock);
+	vcpu_after_device(v);
+	spin_unlock(&v->l1->dev_lock);
+	return resume;
 }
 
 enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
@@ -159,7 +170,7 @@ enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
 		return is_readable ? refuse(v, &insn, at, write) : RESUME_SAME;
 	}
 	if (insn.is_string)
-		return emulate_string(v, &insn);
+		return string_mmio(v, &insn);
 	if (!is_simple(&insn))
 		return refuse(v, &insn, at, write);
 	if (is_bit_test(insn.mnemonic) && insn.op[1].kind == OPERAND_GPR)
@@ -176,6 +187,7 @@ enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
 	for (unsigned i = 0; i < INSN_OPERANDS && written != ALU_UNKNOWN; i++)
 		if (written & BIT32(i))
 			operand_store(v, &insn.op[i], &ref[i], value[i]);
+	vcpu_after_device(v);
 	spin_unlock(&v->l1->dev_lock);
 
 	if (written == ALU_UNKNOWN)

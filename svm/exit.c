@@ -47,7 +47,7 @@ static const struct encoding *usual_encoding(const struct vmcb_control *c)
 	return c->exitcode == VMEXIT_MSR && c->exitinfo1 ? &wrmsr_encoding : &usual[c->exitcode];
 }
 
-static COLD unsigned decode_length(struct vcpu *v)
+unsigned exit_decode_length(struct vcpu *v)
 {
 	const struct encoding *e = usual_encoding(&v->vmcb->control);
 	unsigned length = insn_length(v, e->bytes, e->length);
@@ -56,44 +56,13 @@ static COLD unsigned decode_length(struct vcpu *v)
 	return length;
 }
 
-unsigned exit_find_length(struct vcpu *v)
+/* The exits that are not hot. */
+static enum resume dispatch_other(struct vcpu *v, uint64_t code)
 {
-	const struct vmcb_control *c = &v->vmcb->control;
-	unsigned length;
-
-	if (svm_cpu()->features & SVM_FEAT_NRIPS)
-		return v->insn_len = (unsigned)(c->nrip - v->vmcb->save.rip);
-	if (c->exitcode == VMEXIT_IOIO)
-		return v->insn_len = (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
-	length = memo_length(v);
-	return v->insn_len = likely(length) ? length : decode_length(v);
-}
-
-static COLD enum resume exit_rare(struct vcpu *v, uint64_t code)
-{
-	if (code >= VMEXIT_EXCP(0) && code < VMEXIT_INTR)
-		return exit_excp(v, (uint8_t)(code - VMEXIT_EXCP(0)));
-	return exit_unexpected(v);
-}
-
-/* Handlers of L1's exits, and of L2's exits that L1 does not want. */
-static enum resume dispatch(struct vcpu *v, uint64_t code)
-{
-	if (code == VMEXIT_NPF)
-		return exit_npf(v);
 	switch (code) {
-	case VMEXIT_CPUID: return exit_cpuid(v);
-	case VMEXIT_IOIO: return exit_io(v);
-	case VMEXIT_MSR: return exit_msr(v);
-	case VMEXIT_VMRUN: return glue_vmrun(v);
-	case VMEXIT_VMLOAD: return glue_vmload(v);
-	case VMEXIT_VMSAVE: return glue_vmsave(v);
-	case VMEXIT_STGI: return glue_set_gif(v, true);
-	case VMEXIT_CLGI: return glue_set_gif(v, false);
 	case VMEXIT_INTR: return exit_intr(v);
 	case VMEXIT_NMI: return exit_intr(v);
 	case VMEXIT_VINTR: return exit_vintr(v);
-	case VMEXIT_HLT: return exit_hlt(v);
 	case VMEXIT_IRET: return exit_iret(v);
 	case VMEXIT_CR_WRITE(0):
 	case VMEXIT_CR0_SEL_WRITE: return exit_cr0_write(v);
@@ -124,7 +93,28 @@ static enum resume dispatch(struct vcpu *v, uint64_t code)
 	case VMEXIT_MCOMMIT:
 	case VMEXIT_TLBSYNC: return exit_ud(v);
 	case VMEXIT_SHUTDOWN: return exit_shutdown(v);
-	default: return exit_rare(v, code);
+	default:
+		if (code >= VMEXIT_EXCP(0) && code < VMEXIT_INTR)
+			return exit_excp(v, (uint8_t)(code - VMEXIT_EXCP(0)));
+		return exit_unexpected(v);
+	}
+}
+
+/* Handlers of L1's exits, and of L2's exits that L1 does not want. The hot ones have codes close to each other, which
+ * makes a short table of them. */
+static enum resume dispatch(struct vcpu *v, uint64_t code)
+{
+	switch (code) {
+	case VMEXIT_CPUID: return exit_cpuid(v);
+	case VMEXIT_HLT: return exit_hlt(v);
+	case VMEXIT_IOIO: return exit_io(v);
+	case VMEXIT_MSR: return exit_msr(v);
+	case VMEXIT_VMRUN: return glue_vmrun(v);
+	case VMEXIT_VMLOAD: return glue_vmload(v);
+	case VMEXIT_VMSAVE: return glue_vmsave(v);
+	case VMEXIT_STGI: return glue_set_gif(v, true);
+	case VMEXIT_CLGI: return glue_set_gif(v, false);
+	default: return code == VMEXIT_NPF ? exit_npf(v) : dispatch_other(v, code);
 	}
 }
 
@@ -134,7 +124,7 @@ static uint64_t exit_code_64(uint64_t code)
 	return (uint32_t)code >= 0xFFFFFFF0 && code >> 32 == 0 ? code | UINT64_C(0xFFFFFFFF00000000) : code;
 }
 
-static void after_vmexit(struct vcpu *v, struct vmcb_control *c)
+static uint64_t after_vmexit(struct vcpu *v, struct vmcb_control *c)
 {
 	uint64_t code = c->exitcode;
 
@@ -145,11 +135,12 @@ static void after_vmexit(struct vcpu *v, struct vmcb_control *c)
 	if (likely(code < VMEXIT_INTERCEPT_END)) {
 		v->counts[code]++;
 	} else {
-		c->exitcode = exit_code_64(code);
-		v->counts[exit_counter(c->exitcode)]++;
+		c->exitcode = code = exit_code_64(code);
+		v->counts[exit_counter(code)]++;
 	}
 	if (unlikely(c->exitintinfo & EVENT_V))
 		inject_collect(v);
+	return code;
 }
 
 /* An exit that is about nothing but a trick of L0's own, or that a fault of the guest comes before. */
@@ -163,17 +154,20 @@ static COLD bool is_no_exit(struct vcpu *v)
 	return false;
 }
 
-static enum resume handle(struct vcpu *v, const struct vmcb_control *c)
+static enum resume handle(struct vcpu *v, const struct vmcb_control *c, uint64_t code)
 {
 	enum resume resume = RESUME_UNDECIDED;
 
-	if (unlikely(c->exitcode == VMEXIT_INVALID))
+	if (unlikely(code == VMEXIT_INVALID))
 		return exit_invalid_hw(v);
-	if (unlikely(v->odd_entry || quirk_may_concern(c)) && is_no_exit(v))
-		return RESUME_SAME;
+	if (unlikely(v->odd_entry || quirk_may_concern(c, code))) {
+		if (is_no_exit(v))
+			return RESUME_SAME;
+		code = c->exitcode; /* what it really is */
+	}
 	if (v->nested.in_l2)
 		resume = glue_l2_exit(v);
-	return resume == RESUME_UNDECIDED ? dispatch(v, c->exitcode) : resume;
+	return resume == RESUME_UNDECIDED ? dispatch(v, code) : resume;
 }
 
 bool svm_exit(struct vcpu *v)
@@ -181,8 +175,7 @@ bool svm_exit(struct vcpu *v)
 	struct vmcb_control *c = &v->vmcb->control;
 	enum resume resume;
 
-	after_vmexit(v, c);
-	resume = handle(v, c);
+	resume = handle(v, c, after_vmexit(v, c));
 	if (resume == RESUME_NEXT) {
 		exit_advance_rip(v);
 		exit_trap_if_tf(v);

@@ -5,16 +5,29 @@
 #define SVM_EXIT_H
 
 #include <amd/cpu.h>
+#include <amd/cpuid.h>
+#include <amd/exitcode.h>
 
+#include "svm/enable.h"
 #include "svm/vcpu.h"
 
 /* Called by vmrun.asm after every #VMEXIT. False: this vCPU is done. */
 bool svm_exit(struct vcpu *v);
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
-unsigned exit_find_length(struct vcpu *v);
+COLD unsigned exit_decode_length(struct vcpu *v);
 static inline unsigned exit_insn_length(struct vcpu *v)
 {
-	return v->insn_len ? v->insn_len : exit_find_length(v);
+	const struct vmcb_control *c = &v->vmcb->control;
+	unsigned length;
+
+	if (v->insn_len)
+		return v->insn_len;
+	if (svm_cpu()->features & SVM_FEAT_NRIPS)
+		return v->insn_len = (unsigned)(c->nrip - v->vmcb->save.rip);
+	if (c->exitcode == VMEXIT_IOIO)
+		return v->insn_len = (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
+	length = memo_length(v);
+	return v->insn_len = likely(length) ? length : exit_decode_length(v);
 }
 
 /* Past the instruction that exited. Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */

@@ -9,8 +9,6 @@
 
 enum resume exit_device(struct vcpu *v, l1pa_t at, uint64_t npf_info)
 {
-	enum resume resume;
-
 	if (npf_info & NPF_WALK) {
 		l1_end(v->l1, "vCPU %u: page tables at %llx, where there is no memory", v->index,
 		       (unsigned long long)at.a);
@@ -20,12 +18,7 @@ enum resume exit_device(struct vcpu *v, l1pa_t at, uint64_t npf_info)
 		vcpu_raise(v, VEC_UD);
 		return RESUME_SAME;
 	}
-	resume = emulate_mmio(v, at, (npf_info & PF_W) != 0);
-	spin_lock(&v->l1->dev_lock);
-	vcpu_sync_tpr(v); /* it may have been the local APIC */
-	vcpu_rearm(v);
-	spin_unlock(&v->l1->dev_lock);
-	return resume;
+	return emulate_mmio(v, at, (npf_info & PF_W) != 0);
 }
 
 enum resume exit_npf(struct vcpu *v)

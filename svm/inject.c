@@ -219,6 +219,8 @@ static void collect_signals(struct vcpu *v)
 	struct machine *m = &v->l1->machine;
 	uint8_t vector = 0;
 
+	if (likely(!(*v->apic_attention & (ATTENTION_NMI | ATTENTION_INIT | ATTENTION_SIPI))))
+		return;
 	v->nmi_pending = machine_nmi_take(m, v->index) || v->nmi_pending;
 	if (v->init_pending) /* held by GIF=0; a start-up IPI belongs behind it */
 		return;

@@ -46,7 +46,7 @@ static COLD uint64_t prefixed_operand(struct vcpu *v, uint64_t unprefixed)
 	return insn.address_size == 8 ? rax : insn.address_size == 4 ? (uint32_t)rax : (uint16_t)rax;
 }
 
-static uint64_t address_operand(struct vcpu *v)
+static ALWAYS_INLINE uint64_t address_operand(struct vcpu *v)
 {
 	const struct vmcb_save *s = &v->vmcb->save;
 	bool wide = (s->efer & EFER_LMA) && (s->cs.attr & SEG_L);

@@ -51,14 +51,16 @@ extern bool quirk_codes[VMEXIT_INTERCEPT_END];
 
 /* Has quirk_after_exit() anything to do, besides what v->odd_entry says? Mostly not, and this is asked after every
  * exit. */
-static inline bool quirk_may_concern(const struct vmcb_control *c)
+static inline bool quirk_may_concern(const struct vmcb_control *c, uint64_t code)
 {
-	return (c->exitcode < VMEXIT_INTERCEPT_END && quirk_codes[c->exitcode]) || (c->int_shadow & INT_SHADOW_ACTIVE);
+	return (code < VMEXIT_INTERCEPT_END && quirk_codes[code]) || (c->int_shadow & INT_SHADOW_ACTIVE);
 }
 
 static inline bool quirk_concerns(const struct vcpu *v)
 {
-	return quirk_may_concern(&v->vmcb->control) || v->held || v->event_given;
+	const struct vmcb_control *c = &v->vmcb->control;
+
+	return quirk_may_concern(c, c->exitcode) || v->held || v->event_given;
 }
 
 /* If quirk_concerns() said so, after an exit, before anybody has looked at it: makes of the exit what a CPU that

@@ -117,7 +117,7 @@ void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb)
 {
 	v->vmcb = vmcb;
 	v->vmcb_hpa = hpa_of(vmcb);
-	v->counts = v->exit_counts[vmcb == v->vmcb02];
+	v->counts = vmcb == v->vmcb02 ? v->exit_counts[1] : v->exit_counts[0];
 	memo_use_tables(v);
 }
 
@@ -272,12 +272,20 @@ void vcpu_host_work(struct vcpu *v)
 	spin_unlock(&v->l1->dev_lock);
 }
 
+void vcpu_after_device(struct vcpu *v)
+{
+	vcpu_sync_tpr(v); /* it may have been the local APIC */
+	vcpu_rearm(v);
+}
+
 void vcpu_sync_tpr(struct vcpu *v)
 {
-	uint64_t v_intr = v->vmcb01->control.v_intr & ~V_INTR_TPR;
+	uint64_t v_intr = v->vmcb01->control.v_intr;
+	uint8_t tpr = machine_tpr_get(&v->l1->machine, v->index);
 
-	v->inputs02.apic_tpr = machine_tpr_get(&v->l1->machine, v->index);
-	vmcb_set_v_intr(v->vmcb01, v_intr | v->inputs02.apic_tpr);
+	v->inputs02.apic_tpr = tpr;
+	if ((v_intr & V_INTR_TPR) != tpr)
+		vmcb_set_v_intr(v->vmcb01, (v_intr & ~V_INTR_TPR) | tpr);
 }
 
 /* --- the loop --- */

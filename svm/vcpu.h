@@ -136,6 +136,8 @@ void vcpu_rearm(struct vcpu *v);
 void vcpu_tick(struct vcpu *v);
 /* After host interrupts: console, and what is due. */
 void vcpu_host_work(struct vcpu *v);
+/* Both, after any access that may have reached the local APIC. */
+void vcpu_after_device(struct vcpu *v);
 /* V_TPR of the VMCB in use follows the APIC's task priority. */
 void vcpu_sync_tpr(struct vcpu *v);
 

@@ -120,6 +120,11 @@ void vcpu_raise_db(struct vcpu *v, uint64_t dr6)
 	vcpu_raise(v, VEC_DB);
 }
 
+void vcpu_after_device(struct vcpu *v)
+{
+	vcpu_rearm(v);
+}
+
 void vcpu_rearm(struct vcpu *v)
 {
 	(void)v;
