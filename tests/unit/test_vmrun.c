@@ -266,6 +266,22 @@ static void format_of_nested_tables(void **state)
 	}
 }
 
+/* The same shadow serves N_CR3 whatever its low bits, without a flush: they do not count (APM2 15.25.3). */
+static void low_bits_of_ncr3_do_not_count(void **state)
+{
+	struct npt02_root *root = NULL;
+
+	(void)state;
+	for (unsigned bits = 0; bits < PAGE_SIZE; bits += 0x111) {
+		rig_legal(rig, RIG_VMCB12)->control.ncr3 |= bits;
+		rig_enter(rig, RIG_VMCB12);
+		assert_int_equal(rig->vmcb02->control.tlb_control, bits ? TLB_CONTROL_NONE : TLB_CONTROL_ASID);
+		root = bits ? root : rig->n.root;
+		assert_ptr_equal(rig->n.root, root);
+		assert_true(rig_exit(rig, VMEXIT_VMMCALL));
+	}
+}
+
 static void no_nested_paging_runs_on_npt01(void **state)
 {
 	struct vmcb *vmcb12 = rig_legal(rig, RIG_VMCB12);
@@ -315,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(vmcb12_partly_outside_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(acceptance_writes_nothing_to_l1, setup, teardown),
 		cmocka_unit_test_setup_teardown(format_of_nested_tables, setup, teardown),
+		cmocka_unit_test_setup_teardown(low_bits_of_ncr3_do_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_nested_paging_runs_on_npt01, setup, teardown),
 		cmocka_unit_test_setup_teardown(pdptes_of_a_pae_l2, setup, teardown),
 		cmocka_unit_test_setup_teardown(msr_map_counts_with_its_intercept, setup, teardown),
