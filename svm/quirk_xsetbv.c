@@ -22,8 +22,8 @@ void quirk_hide_xsave(struct vcpu *v)
 	struct vmcb *vmcb = v->vmcb02;
 
 	v->osxsave_hidden = false;
-	if (!has_quirk(QUIRK_INTERCEPTS) || !nested_intercepts(n, VMEXIT_XSETBV) ||
-	    !(vmcb->save.cr4 & CR4_OSXSAVE) || v->xsave_user.a == n->vmcb12_pa.a)
+	if (!(vmcb->save.cr4 & CR4_OSXSAVE) || !has_quirk(QUIRK_INTERCEPTS) ||
+	    !nested_intercepts(n, VMEXIT_XSETBV) || v->xsave_user.a == n->vmcb12_pa.a)
 		return;
 	v->osxsave_hidden = true;
 	vmcb_set_cr4(vmcb, vmcb->save.cr4 & ~CR4_OSXSAVE);
