@@ -45,7 +45,7 @@ VGA_TEXT        equ 0xB8000
 VGA_ATTR        equ 0x4F                ; white on red
 
 extern kernel_main, ap_main, paging_root, ap_stack_top
-global start, ap_entry32, boot_gdt_pointer, boot_stack
+global start, ap_entry32, boot_gdt, boot_gdt_end, boot_gdt_pointer, boot_stack
 
 section .multiboot align=8
 header:

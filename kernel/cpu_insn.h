@@ -146,7 +146,24 @@ CPU_REG_ACCESS(dr3)
 CPU_REG_ACCESS(dr6)
 CPU_REG_ACCESS(dr7)
 
+
 #undef CPU_REG_ACCESS
+
+/* DR0-3, the breakpoint addresses, by number. */
+static inline uint64_t read_dr(unsigned n)
+{
+	return n == 0 ? read_dr0() : n == 1 ? read_dr1() : n == 2 ? read_dr2() : read_dr3();
+}
+
+static inline void write_dr(unsigned n, uint64_t v)
+{
+	switch (n) {
+	case 0: write_dr0(v); break;
+	case 1: write_dr1(v); break;
+	case 2: write_dr2(v); break;
+	default: write_dr3(v);
+	}
+}
 
 static inline void invlpg(const void *va)
 {

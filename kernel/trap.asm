@@ -16,7 +16,7 @@ HAS_ERROR       equ (1<<8)|(1<<10)|(1<<11)|(1<<12)|(1<<13)|(1<<14)|(1<<17)|(1<<2
 extern trap_entry
 global trap_stubs
 
-section .text
+section .text.z_trap progbits alloc exec nowrite align=16
 align STUB_SIZE
 trap_stubs:
 %assign vector 0

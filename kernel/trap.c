@@ -117,7 +117,8 @@ static void handle_nmi(void)
 	this_cpu()->nmi_count++;
 }
 
-void trap_entry(struct trap_frame *f)
+/* In the section of the stubs: trap_touches() speaks for all of it. */
+__attribute__((section(".text.z_trap"))) void trap_entry(struct trap_frame *f)
 {
 	if (f->vector >= EXCEPTIONS)
 		irq_dispatch((uint8_t)f->vector);

@@ -3,6 +3,7 @@
 #ifndef KERNEL_TRAP_H
 #define KERNEL_TRAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Selectors of the GDT in boot/start.asm. There is no TSS: L0 has one privilege level and leaves
@@ -19,6 +20,10 @@ struct trap_frame {
 
 void trap_init(void);	       /* builds the IDT, once */
 void trap_init_this_cpu(void); /* loads it, on every CPU */
+
+/* Is this memory that the CPU or we touch on the way to the handler of #DB? A breakpoint there would raise #DB again
+ * and again. It is the trap code, the tables behind it, and the stack of this CPU. */
+bool trap_touches(uint64_t address, uint64_t size);
 
 /* kernel/trap.asm only. */
 void trap_entry(struct trap_frame *frame);

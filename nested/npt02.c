@@ -142,8 +142,10 @@ static COLD struct npt02_root *root_change(struct npt02 *npt02, const struct npt
 {
 	struct npt02_root *root = root_find(npt02, npt12, asid12);
 
-	if (!key_matches(root, npt12, asid12))
+	if (!key_matches(root, npt12, asid12)) {
 		root_assign(root, npt12, asid12);
+		npt02->drops++; /* what others remember of this slot is another table's */
+	}
 	root->last_use = ++npt02->use_clock;
 	npt02->last = root;
 	return root;

@@ -62,6 +62,7 @@ static enum resume dispatch_other(struct vcpu *v, uint64_t code)
 	switch (code) {
 	case VMEXIT_INTR: return exit_intr(v);
 	case VMEXIT_NMI: return exit_intr(v);
+	case VMEXIT_SMI: return exit_intr(v); /* pending still: firmware takes it in the window */
 	case VMEXIT_VINTR: return exit_vintr(v);
 	case VMEXIT_IRET: return exit_iret(v);
 	case VMEXIT_CR_WRITE(0):
@@ -74,6 +75,10 @@ static enum resume dispatch_other(struct vcpu *v, uint64_t code)
 	case VMEXIT_INVLPGA: return glue_invlpga(v);
 	case VMEXIT_INVD: return RESUME_NEXT; /* memory stays coherent: nothing to do */
 	case VMEXIT_WBINVD: return RESUME_NEXT;
+	case VMEXIT_DR_WRITE(0):
+	case VMEXIT_DR_WRITE(1):
+	case VMEXIT_DR_WRITE(2):
+	case VMEXIT_DR_WRITE(3): return quirk_address_write(v, (unsigned)(code - VMEXIT_DR_WRITE(0)));
 	case VMEXIT_DR_WRITE(5):
 	case VMEXIT_DR_WRITE(7): return quirk_dr7_write(v);
 	case VMEXIT_RDTSC: return exit_rdtsc(v, false);

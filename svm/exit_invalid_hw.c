@@ -9,6 +9,7 @@
 
 #include "kernel/log.h"
 #include "svm/exit.h"
+#include "svm/quirk.h"
 
 extern const char svm_vmrun_return[];
 
@@ -18,7 +19,7 @@ static bool guest_was_running(const struct vcpu *v)
 {
 	uint64_t behind = (uint64_t)(uintptr_t)svm_vmrun_return;
 
-	return v->vmcb->save.rip != behind && v->vmcb->save.rip != behind - VMRUN_BYTES;
+	return has_quirk(QUIRK_FAULT_ORDER) && v->vmcb->save.rip != behind && v->vmcb->save.rip != behind - VMRUN_BYTES;
 }
 
 enum resume exit_invalid_hw(struct vcpu *v)

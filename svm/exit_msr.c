@@ -101,8 +101,20 @@ static uint64_t tsc_read(const struct vcpu *v)
 
 static bool tsc_write(struct vcpu *v, uint64_t value)
 {
-	vmcb_set_tsc_offset(v->vmcb, value - rdtsc());
+	uint64_t delta = value - tsc_read(v);
+
+	vmcb_set_tsc_offset(v->vmcb01, v->vmcb01->control.tsc_offset + delta);
+	if (v->nested.in_l2) /* whose TSC is L1's with an offset */
+		vmcb_set_tsc_offset(v->vmcb02, v->vmcb02->control.tsc_offset + delta);
 	pvclock_update(v);
+	return true;
+}
+
+static bool tsc_aux_write(uint64_t value)
+{
+	if (value >> 32)
+		return false;
+	wrmsr(MSR_TSC_AUX, value);
 	return true;
 }
 
@@ -227,7 +239,7 @@ static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	case MSR_EFER: return efer_write(v, value);
 	case MSR_PAT: return pat_write(v, value);
 	case MSR_TSC: return tsc_write(v, value);
-	case MSR_TSC_AUX: wrmsr(MSR_TSC_AUX, (uint32_t)value); return !(value >> 32);
+	case MSR_TSC_AUX: return tsc_aux_write(value);
 	case MSR_TSC_DEADLINE: return deadline_write(v, value);
 	case MSR_HWCR: v->msrs.hwcr = value; return true;
 	case MSR_PV_WALL_CLOCK: pvclock_write_wall_clock(v, value); return true;

@@ -58,7 +58,7 @@ void pvclock_update(struct vcpu *v)
 	t->version = version;
 	barrier();
 	t->system_time = time_now_ns() - v->l1->start_ns;
-	t->tsc_timestamp = rdtsc() + v->vmcb->control.tsc_offset;
+	t->tsc_timestamp = rdtsc() + v->vmcb01->control.tsc_offset;
 	set_rate(t, time_tsc_khz());
 	t->flags = FLAG_STABLE;
 	barrier();

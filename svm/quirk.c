@@ -13,6 +13,7 @@
 
 #include "kernel/cpu_insn.h"
 #include "kernel/log.h"
+#include "kernel/trap.h"
 #include "kernel/string.h"
 #include "svm/decode.h"
 #include "svm/exit.h"
@@ -81,11 +82,14 @@ void quirk_detect(void)
 
 /* --- wider intercepts --- */
 
+/* Writes of DR0-3, DR5, DR7: see quirk_arm(). */
+#define DR_ARMING ((UINT32_C(0xF) | BIT32(5) | BIT32(7)) << 16)
+
 /* #UD: INT1 is one here. CR0: illegal values do not fault, and a change of the upper half or an LMSW that changes
  * nothing is none to the selective intercept. */
 static void widen_always(uint32_t *icpt)
 {
-	icpt[ICPT_DR] |= BIT32(VMEXIT_DR_WRITE(5) % 32) | BIT32(VMEXIT_DR_WRITE(7) % 32); /* quirk_arm() */
+	icpt[ICPT_DR] |= DR_ARMING;
 	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
 	icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
 }
@@ -145,13 +149,31 @@ void quirk_widen02(struct vcpu *v)
 /* --- breakpoints --- */
 
 /* The emulator arms breakpoints when DR7 is written by an instruction, and disarms them by what DR7 was before. So the
- * host's DR7 always is that of the VMCB in use, but for GD. L0 takes the #DBs that this costs (kernel/trap.c). */
+ * host's DR7 always is that of the VMCB in use, but for GD. L0 takes the #DBs that this costs (kernel/trap.c); only where
+ * taking one would raise the next, a breakpoint is left out. */
 void quirk_arm(struct vcpu *v)
 {
 	uint64_t dr7 = v->vmcb->save.dr7 & ~DR7_GD;
 
-	if (has_quirk(QUIRK_BREAKPOINTS) && read_dr7() != dr7)
+	if (!has_quirk(QUIRK_BREAKPOINTS))
+		return;
+	for (unsigned n = 0; n < 4 && (dr7 & DR7_ENABLES); n++)
+		if (trap_touches(read_dr(n), sizeof(uint64_t)))
+			dr7 &= ~DR7_ENABLE(n);
+	if (read_dr7() != dr7)
 		write_dr7(dr7);
+}
+
+enum resume quirk_address_write(struct vcpu *v, unsigned n)
+{
+	struct insn insn;
+
+	if (!insn_decode(v, &insn))
+		return RESUME_SAME;
+	write_dr7(DR7_FIXED); /* nothing is armed until quirk_arm() has seen the new address */
+	write_dr(n, vcpu_gpr(v, insn.reg));
+	quirk_arm(v);
+	return RESUME_NEXT;
 }
 
 enum resume quirk_dr7_write(struct vcpu *v)

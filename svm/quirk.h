@@ -43,6 +43,8 @@ void quirk_widen02(struct vcpu *v);
 
 /* Another VMCB is in use: its breakpoints. */
 void quirk_arm(struct vcpu *v);
+/* MOV to DR0-3 exits while breakpoints are armed by hand. */
+enum resume quirk_address_write(struct vcpu *v, unsigned n);
 /* Intercepted for the same reason. */
 enum resume quirk_dr7_write(struct vcpu *v);
 

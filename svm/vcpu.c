@@ -35,7 +35,7 @@ void svm_vmsave(hpa_t vmcb);
  * machine, and every SVM instruction, since L1's EFER.SVME and GIF are ours to emulate. */
 static const uint32_t l0_intercepts[ICPT_COUNT] = {
 	[ICPT_CR] = BIT32(8) | BIT32(16 + 4) | BIT32(16 + 8),
-	[ICPT_EXCP] = BIT32(VEC_MC) | BIT32(VEC_AC),
+	[ICPT_EXCP] = BIT32(VEC_MC) | BIT32(VEC_AC) | BIT32(VEC_DB) | BIT32(VEC_DB),
 	[ICPT_MISC1] = ICPT1_INTR | ICPT1_NMI | ICPT1_INIT | ICPT1_RDPMC | ICPT1_CPUID | ICPT1_INVD | ICPT1_HLT |
 		       ICPT1_INVLPGA | ICPT1_IOIO | ICPT1_MSR | ICPT1_SHUTDOWN,
 	[ICPT_MISC2] = ICPT2_VMRUN | ICPT2_VMMCALL | ICPT2_VMLOAD | ICPT2_VMSAVE | ICPT2_STGI | ICPT2_CLGI |
@@ -316,6 +316,8 @@ bool vcpu_ready(struct vcpu *v)
 	if (unlikely(v->live_msrs_stale)) {
 		v->live_msrs_stale = false;
 		svm_vmload(hpa_of(v->vmcb01)); /* FS, GS, TR, LDTR and SYSCALL MSRs as reset left them */
+		for (unsigned n = 0; n < 4; n++)
+			write_dr(n, 0);
 		quirk_arm(v);
 	}
 	return likely(!v->l1->stop);

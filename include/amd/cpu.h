@@ -81,6 +81,8 @@
 #define DR7_TYPE_EXEC 0
 #define DR7_ZERO (BITS(15, 14) | BITS(12, 11))
 #define DR7_GD BIT(13)
+#define DR7_ENABLES BITS(7, 0)
+#define DR7_ENABLE(n) (UINT64_C(3) << (2 * (n)))
 
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)
