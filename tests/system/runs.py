@@ -40,6 +40,7 @@ class Run:
     dialogue: tuple = ()
     scenarios: bool = False
     control: str = ""
+    excused: tuple = ()
     end: str = "off"
     limit: int = 120
 
@@ -98,6 +99,8 @@ def _run(name, section, kernel):
             value = _dialogue(name, value)
         elif key == "modules":
             value = tuple(word.partition("=")[::2] for word in value.split())
+        elif key == "excused":
+            value = tuple(value.split())
         elif key == "guests":
             value = value + "\n" if value else ""
         elif key == "scenarios":
