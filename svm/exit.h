@@ -33,8 +33,9 @@ static inline unsigned exit_insn_length(struct vcpu *v)
 /* Past the instruction that exited. Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
 static inline void exit_advance_rip(struct vcpu *v)
 {
+	unsigned length = exit_insn_length(v);
 	struct vmcb *vmcb = v->vmcb;
-	uint64_t rip = vmcb->save.rip + exit_insn_length(v);
+	uint64_t rip = vmcb->save.rip + length;
 
 	vmcb->save.rip = (vmcb->save.efer & EFER_LMA) && (vmcb->save.cs.attr & SEG_L) ? rip : (uint32_t)rip;
 	vmcb->save.rflags &= ~RFLAGS_RF;

@@ -29,7 +29,7 @@ static struct memo *place_of(struct vcpu *v)
 {
 	uint64_t rip = v->vmcb->save.rip;
 
-	return &v->memos[((rip ^ rip >> 7) + 31 * v->tables12) % MEMO_COUNT];
+	return &v->memos[((rip ^ rip >> 7) + v->tables12) % MEMO_COUNT];
 }
 
 static uint64_t load(const void *at)
@@ -40,7 +40,7 @@ static uint64_t load(const void *at)
 	return word;
 }
 
-static bool is_same_place(const struct vcpu *v, const struct memo *m)
+static ALWAYS_INLINE bool is_same_place(const struct vcpu *v, const struct memo *m)
 {
 	const struct vmcb_save *s = &v->vmcb->save;
 
@@ -49,7 +49,7 @@ static bool is_same_place(const struct vcpu *v, const struct memo *m)
 }
 
 /* Walks of fewer levels repeat their last entry, so that this is straight code. */
-static bool is_same_walk(const struct memo *m)
+static ALWAYS_INLINE bool is_same_walk(const struct memo *m)
 {
 	return __atomic_load_n(m->entry[0], __ATOMIC_RELAXED) == m->value[0] &&
 	       __atomic_load_n(m->entry[1], __ATOMIC_RELAXED) == m->value[1] &&
@@ -57,9 +57,9 @@ static bool is_same_walk(const struct memo *m)
 	       __atomic_load_n(m->entry[3], __ATOMIC_RELAXED) == m->value[3];
 }
 
-static bool is_valid(const struct vcpu *v, const struct memo *m)
+static ALWAYS_INLINE bool is_valid(const struct vcpu *v, const struct memo *m)
 {
-	return likely(is_same_place(v, m) && is_same_walk(m) && (load(m->host) & m->mask) == m->bytes);
+	return is_same_place(v, m) && is_same_walk(m) && (load(m->host) & m->mask) == m->bytes;
 }
 
 const struct memo *memo_find(struct vcpu *v)
