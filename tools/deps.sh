@@ -32,17 +32,17 @@ allowed() {
     esac
 }
 
-# resolve FILE TEXT: the path that the text of an #include in FILE means.
+# resolve FILE TEXT: sets target to the path that the text of an #include in FILE means.
 resolve() {
     local file=$1 name=${2:1:-1}
     if [[ -f include/$name ]]; then
-        echo "include/$name"
+        target=include/$name
     elif [[ $2 == \<* ]]; then
-        echo "$2"
+        target=$2
     elif [[ $name == */* ]]; then
-        echo "$name"
+        target=$name
     else
-        echo "$(dirname "$file")/$name"
+        target=${file%/*}/$name
     fi
 }
 
@@ -50,7 +50,8 @@ status=0
 count=0
 while IFS=: read -r file line text; do
     count=$((count + 1))
-    target=$(resolve "$file" "$(grep -oE '["<][^">]+[">]' <<<"$text")")
+    [[ $text =~ [\"\<][^\"\>]+[\"\>] ]]
+    resolve "$file" "${BASH_REMATCH[0]}"
     if ! allowed "$file" "$target"; then
         echo "$file:$line: may not include $target"
         status=1
