@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/exit_full.c - the full exit: L2 ran, and now L1 gets its turn.
- * Writes VMCB12 (state and exit fields), L1's GIF and level, the registers that L1 and L2 share. VMCB02 is read only.
+ * Writes VMCB12 (state and exit fields), L1's GIF and level, the registers that L1 and L2 share. Of VMCB02 nothing but
+ * the RIP of a soft event that was interrupted, which is put right before it is written back.
  * Manual: APM2 15.6 (#VMEXIT). Opposite: exit_invalid.c. Next: resume.c. */
 #include <amd/vmcb_access.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/exit.c - every #VMEXIT comes through here: INVALID first, then "in L2?", then one line per exit code. The only
- * place that moves RIP. Manual: APM2 appendix C (exit codes), 15.7 (nRIP). Next: exit_<what>.c, nested_glue.c. */
+/* svm/exit.c - every #VMEXIT comes through here: INVALID first, then "in L2?", then one line per exit code. Handlers
+ * say whether to step over the instruction; that is done here.
+ * Manual: APM2 appendix C (exit codes), 15.7 (nRIP). Next: exit_<what>.c, nested_glue.c. */
 #include <amd/cpu.h>
 #include <amd/cpuid.h>
 #include <check.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/exit.h - the exit handlers, one per file exit_<what>.c. Each works on the level that runs (v->vmcb) and says
- * what comes next; only svm_exit() moves RIP. */
+ * what comes next; stepping over the instruction is svm_exit()'s part. */
 #ifndef SVM_EXIT_H
 #define SVM_EXIT_H
 

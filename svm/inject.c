@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/inject.c - the only writer of EVENTINJ. What comes next is decided by nested/event.c; here it is done: an event
- * into the VMCB, a window for later, or a #VMEXIT of L2 to L1.
+/* svm/inject.c - events on their way into the VMCB that runs; what L1 itself injects into L2 is nested/merge.c's. What
+ * comes next is decided by nested/event.c; here it is done: EVENTINJ, a window for later, or a #VMEXIT of L2 to L1.
  * Order: what an exit interrupted; an exception of an emulated instruction; then NMI, INIT and interrupts.
  * Manual: APM2 15.20 (Event Injection), 8.5 (Priorities). Next: nested_glue.c for the exits of L2. */
 #include <amd/cpu.h>

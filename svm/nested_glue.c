@@ -73,6 +73,8 @@ enum resume glue_vmrun(struct vcpu *v)
 
 	if (fault)
 		return raise_nested_fault(v, fault);
+	if (unlikely(!exit_insn_length(v)))
+		return RESUME_SAME; /* another CPU of L1 has taken the code away: fetch it again */
 	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */
 	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED) {
 		vcpu_use_vmcb(v, v->vmcb02);

@@ -17,7 +17,7 @@
 enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_R8, GPR_R9, GPR_R10,
 	   GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPR_COUNT };
 
-/* What an exit handler wants done next; only svm_exit() moves RIP. Zero means that nobody decided. */
+/* What an exit handler wants done next by svm_exit(). Zero means that nobody decided. */
 enum resume {
 	RESUME_UNDECIDED,
 	RESUME_NEXT, /* the instruction is done: step over it */
@@ -65,6 +65,7 @@ struct vcpu {
 	l1pa_t xsave_user;            /* the VMCB12 whose L2 uses extended state, so that nothing is hidden */
 	unsigned insn_len;            /* of the instruction that exited; 0: not known (yet) */
 	uint64_t tables12;            /* memo_use_tables() */
+	bool fpu_stale;               /* x87 and XCR0 still are as somebody else left them */
 	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */
 	uint8_t *msrpm02;
 	void *shadow_pool;            /* memory of nested.npt02; null when SVM is not offered */
