@@ -58,28 +58,31 @@ static size_t stamp(char *line)
 				 (unsigned long long)(ms % 1000));
 }
 
-void klog(const char *fmt, ...)
+static void stamped(const char *fmt, va_list args, bool shown)
 {
 	char line[LINE_SIZE];
 	size_t len = stamp(line);
+
+	len += (size_t)kvsnprintf(line + len, sizeof(line) - len, fmt, args);
+	emit(line, len, shown);
+}
+
+void klog(const char *fmt, ...)
+{
 	va_list args;
 
 	va_start(args, fmt);
-	len += (size_t)kvsnprintf(line + len, sizeof(line) - len, fmt, args);
+	stamped(fmt, args, true);
 	va_end(args);
-	emit(line, len, true);
 }
 
 void klog_quiet(const char *fmt, ...)
 {
-	char line[LINE_SIZE];
-	size_t len = stamp(line);
 	va_list args;
 
 	va_start(args, fmt);
-	len += (size_t)kvsnprintf(line + len, sizeof(line) - len, fmt, args);
+	stamped(fmt, args, false);
 	va_end(args);
-	emit(line, len, false);
 }
 
 void klog_raw(const char *fmt, ...)
