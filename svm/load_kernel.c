@@ -165,7 +165,7 @@ const char *kernel_load_module(struct kernel *k, const struct boot_module *file,
 	return NULL;
 }
 
-const char *info_begin(struct info_area *area, struct kernel *k)
+static const char *info_begin(struct info_area *area, struct kernel *k)
 {
 	*area = (struct info_area){k->l1, LOAD_INFO, 0};
 	if (k->low >= LOAD_INFO + LOAD_INFO_SIZE || k->high <= LOAD_INFO)
@@ -194,7 +194,7 @@ void *info_ptr(const struct info_area *area, uint32_t at, uint64_t size)
 
 /* --- the start --- */
 
-const char *kernel_check(const struct kernel *k, const struct l1_config *config)
+static const char *kernel_check(const struct kernel *k, const struct l1_config *config)
 {
 	if (config->initrd)
 		return "a Multiboot kernel takes no initrd; use module instead";
@@ -208,7 +208,7 @@ static const uint64_t flat_gdt[] = {0, UINT64_C(0x00CF9B000000FFFF), UINT64_C(0x
 #define FLAT_CS 0x08
 #define FLAT_DS 0x10
 
-void kernel_enter(struct kernel *k, struct info_area *area, uint32_t magic, struct l1_entry *entry)
+static void kernel_enter(const struct kernel *k, struct info_area *area, uint32_t magic, struct l1_entry *entry)
 {
 	uint32_t gdt = info_take(area, sizeof(flat_gdt));
 
@@ -224,4 +224,16 @@ void kernel_enter(struct kernel *k, struct info_area *area, uint32_t magic, stru
 		.cs_sel = FLAT_CS,
 		.data_sel = FLAT_DS,
 	};
+}
+
+const char *kernel_start(struct kernel *k, const struct l1_config *config, uint32_t magic, struct info_area *area,
+			 struct l1_entry *entry)
+{
+	const char *error = kernel_check(k, config);
+
+	if (!error)
+		error = info_begin(area, k);
+	if (!error)
+		kernel_enter(k, area, magic, entry);
+	return error;
 }

@@ -38,15 +38,14 @@ struct info_area {
 	uint64_t base, used;
 };
 
-/* Below 1 MiB, where kernels expect it, unless the kernel itself lies there; then behind the kernel. */
-const char *info_begin(struct info_area *area, struct kernel *kernel);
 /* The L1 address of `size` bytes of it, aligned to 8; 0 when it is full. */
 uint32_t info_take(struct info_area *area, uint64_t size);
 void *info_ptr(const struct info_area *area, uint32_t at, uint64_t size);
 
-/* Null, or why a loaded kernel cannot be started. */
-const char *kernel_check(const struct kernel *kernel, const struct l1_config *config);
-/* Flat 32-bit protected mode without paging. Takes the GDT from the area, while that is empty. */
-void kernel_enter(struct kernel *kernel, struct info_area *area, uint32_t magic, struct l1_entry *entry);
+/* The loaded kernel begins in flat 32-bit protected mode without paging, with `magic` in EAX and, in EBX, the address
+ * of what is put into the area next. The area lies below 1 MiB, where kernels expect it, unless the kernel itself is
+ * there; then behind the kernel. Null, or why the kernel cannot be started. */
+const char *kernel_start(struct kernel *kernel, const struct l1_config *config, uint32_t magic, struct info_area *area,
+			 struct l1_entry *entry);
 
 #endif

@@ -169,11 +169,6 @@ const char *load_multiboot(struct l1 *l1, const struct l1_config *config, struct
 	const char *error = load_file(&k);
 
 	if (!error)
-		error = kernel_check(&k, config);
-	if (!error)
-		error = info_begin(&area, &k);
-	if (error)
-		return error;
-	kernel_enter(&k, &area, LOADER_MAGIC, entry);
-	return load_info(&k, &area, config);
+		error = kernel_start(&k, config, LOADER_MAGIC, &area, entry);
+	return error ? error : load_info(&k, &area, config);
 }
