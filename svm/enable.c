@@ -12,8 +12,6 @@
 #include "svm/enable.h"
 #include "svm/quirk.h"
 
-#define ASID_COUNT_MIN 4 /* host, L1, and two for L2s */
-
 struct svm_cpu svm_this_cpu;
 
 static bool vendor_has_svm(void)
@@ -24,21 +22,11 @@ static bool vendor_has_svm(void)
 	       (r.ebx == 0x6F677948 && r.edx == 0x6E65476E && r.ecx == 0x656E6975);   /* HygonGenuine */
 }
 
-/* The algorithm of APM2 15.4: CPUID shows SVM even where firmware has disabled it. */
-static void check_svm_enabled(void)
-{
-	uint64_t vm_cr = 0;
-
-	if (!rdmsr_safe(MSR_VM_CR, &vm_cr) || !(vm_cr & VM_CR_SVMDIS))
-		return;
-	if (svm_this_cpu.features & SVM_FEAT_SVML)
-		fatal("SVM is disabled and locked with a key (VM_CR.SVMDIS); enable SVM in the firmware setup");
-	fatal("SVM is disabled by the firmware (VM_CR.SVMDIS); enable SVM (AMD-V) in the firmware setup");
-}
-
 void svm_check_cpu(void)
 {
+	const char *refusal;
 	struct cpuid_regs r;
+	uint64_t vm_cr = 0;
 
 	if (!vendor_has_svm())
 		fatal("this CPU is not from AMD (or Hygon); Nestling runs on AMD CPUs only");
@@ -48,11 +36,10 @@ void svm_check_cpu(void)
 	svm_this_cpu.features = r.edx;
 	svm_this_cpu.asid_count = r.ebx;
 	svm_this_cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
-	check_svm_enabled();
-	if (!(svm_this_cpu.features & SVM_FEAT_NP))
-		fatal("this CPU has no nested paging; use a newer AMD CPU (family 10h or later)");
-	if (svm_this_cpu.asid_count < ASID_COUNT_MIN)
-		fatal("this CPU has only %u ASIDs; Nestling needs %u", svm_this_cpu.asid_count, ASID_COUNT_MIN);
+	rdmsr_safe(MSR_VM_CR, &vm_cr); /* no such register: nothing is disabled */
+	refusal = svm_refusal(&svm_this_cpu, vm_cr);
+	if (refusal)
+		fatal("%s", refusal);
 	klog("svm: revision %u, %u ASIDs, features %08x%s%s%s%s%s%s", r.eax & 0xFF, svm_this_cpu.asid_count, r.edx,
 	     r.edx & SVM_FEAT_NP ? " np" : "", r.edx & SVM_FEAT_NRIPS ? " nrips" : "",
 	     r.edx & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",

@@ -14,6 +14,8 @@ struct svm_cpu {
 
 /* Boot CPU, before anything else of svm/. fatal() with what to do when guests cannot be run here. */
 void svm_check_cpu(void);
+/* Null, or what keeps guests from this CPU although it has SVM; what to do. */
+const char *svm_refusal(const struct svm_cpu *cpu, uint64_t vm_cr);
 /* Every CPU: EFER.SVME and a host save area. */
 void svm_enable_this_cpu(void);
 extern struct svm_cpu svm_this_cpu; /* written by svm_check_cpu() alone */
