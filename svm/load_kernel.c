@@ -226,7 +226,7 @@ static void kernel_enter(const struct kernel *k, struct info_area *area, uint32_
 	};
 }
 
-const char *kernel_start(struct kernel *k, const struct l1_config *config, uint32_t magic, struct info_area *area,
+const char *kernel_begin_at(struct kernel *k, const struct l1_config *config, uint32_t magic, struct info_area *area,
 			 struct l1_entry *entry)
 {
 	const char *error = kernel_check(k, config);

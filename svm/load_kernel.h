@@ -45,7 +45,7 @@ void *info_ptr(const struct info_area *area, uint32_t at, uint64_t size);
 /* The loaded kernel begins in flat 32-bit protected mode without paging, with `magic` in EAX and, in EBX, the address
  * of what is put into the area next. The area lies below 1 MiB, where kernels expect it, unless the kernel itself is
  * there; then behind the kernel. Null, or why the kernel cannot be started. */
-const char *kernel_start(struct kernel *kernel, const struct l1_config *config, uint32_t magic, struct info_area *area,
+const char *kernel_begin_at(struct kernel *kernel, const struct l1_config *config, uint32_t magic, struct info_area *area,
 			 struct l1_entry *entry);
 
 #endif

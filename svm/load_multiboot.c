@@ -169,6 +169,6 @@ const char *load_multiboot(struct l1 *l1, const struct l1_config *config, struct
 	const char *error = load_file(&k);
 
 	if (!error)
-		error = kernel_start(&k, config, LOADER_MAGIC, &area, entry);
+		error = kernel_begin_at(&k, config, LOADER_MAGIC, &area, entry);
 	return error ? error : load_info(&k, &area, config);
 }

@@ -272,6 +272,6 @@ const char *load_multiboot2(struct l1 *l1, const struct l1_config *config, struc
 	const char *error = load_file(&k);
 
 	if (!error)
-		error = kernel_start(&k, config, LOADER_MAGIC, &area, entry);
+		error = kernel_begin_at(&k, config, LOADER_MAGIC, &area, entry);
 	return error ? error : put_info(&area, &k, config);
 }
