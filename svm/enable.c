@@ -36,6 +36,7 @@ void svm_check_cpu(void)
 	svm_this_cpu.features = r.edx;
 	svm_this_cpu.asid_count = r.ebx;
 	svm_this_cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
+	svm_this_cpu.has_la57 = (cpuid(CPUID_STRUCTURED, 0).ecx & CPUID_7_ECX_LA57) != 0;
 	rdmsr_safe(MSR_VM_CR, &vm_cr); /* no such register: nothing is disabled */
 	refusal = svm_refusal(&svm_this_cpu, vm_cr);
 	if (refusal)

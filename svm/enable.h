@@ -3,6 +3,8 @@
 #ifndef SVM_ENABLE_H
 #define SVM_ENABLE_H
 
+#include <stdbool.h>
+
 #include <bits.h>
 
 /* What the physical CPU offers. Every CPU of a machine is taken to be like the boot CPU. */
@@ -10,6 +12,7 @@ struct svm_cpu {
 	uint32_t features;   /* CPUID Fn8000_000A EDX */
 	uint32_t asid_count; /* ASIDs 1 .. asid_count - 1 are usable */
 	uint8_t phys_bits;
+	bool has_la57; /* canonical addresses have 57 bits, whatever a guest is offered */
 };
 
 /* Boot CPU, before anything else of svm/. fatal() with what to do when guests cannot be run here. */

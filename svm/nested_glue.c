@@ -11,6 +11,7 @@
 #include <amd/npt.h>
 #include <amd/vmcb_access.h>
 
+#include "kernel/percpu.h"
 #include "svm/decode.h"
 #include "svm/enable.h"
 #include "svm/exit.h"
@@ -121,9 +122,50 @@ static ALWAYS_INLINE enum resume move_state(struct vcpu *v, void (*move)(hpa_t),
 	return move_at(v, move, l1pa(rax));
 }
 
+/* Bits 63:48 are zero for an address of 48 bits, sign-extended, and for no other. */
+static inline uint64_t beyond_48(uint64_t base)
+{
+	return base + BIT(47);
+}
+
+static uint64_t canonical_48(uint64_t base)
+{
+	return (uint64_t)((int64_t)(base << 16) >> 16);
+}
+
+/* The fields that VMLOAD loads, made canonical on their way into VMCB01, which holds none of L1's meanwhile. */
+static COLD void load_canonical(struct vmcb_save *to, const struct vmcb_save *from)
+{
+	to->fs = from->fs;
+	to->gs = from->gs;
+	to->ldtr = from->ldtr;
+	to->tr = from->tr;
+	memcpy(&to->star, &from->star, offsetof(struct vmcb_save, cr2) - offsetof(struct vmcb_save, star));
+	to->fs.base = canonical_48(to->fs.base);
+	to->gs.base = canonical_48(to->gs.base);
+	to->ldtr.base = canonical_48(to->ldtr.base);
+	to->tr.base = canonical_48(to->tr.base);
+	to->kernel_gs_base = canonical_48(to->kernel_gs_base);
+}
+
+/* VMLOAD on a CPU with LA57 takes bases of 57 bits, which this guest is not offered (APM2 15.5.2, 1.1.3). */
+static void vmload_48(hpa_t at)
+{
+	const struct vmcb_save *s = &((const struct vmcb *)hpa_ptr(at))->save;
+	const struct vcpu *v = this_cpu()->current_vcpu;
+
+	if (likely(!((beyond_48(s->fs.base) | beyond_48(s->gs.base) | beyond_48(s->ldtr.base) |
+		      beyond_48(s->tr.base) | beyond_48(s->kernel_gs_base)) >> 48))) {
+		svm_vmload(at);
+	} else {
+		load_canonical(&v->vmcb01->save, s);
+		svm_vmload(hpa_of(v->vmcb01));
+	}
+}
+
 enum resume glue_vmload(struct vcpu *v)
 {
-	return move_state(v, svm_vmload, 0);
+	return move_state(v, svm_cpu()->has_la57 ? vmload_48 : svm_vmload, 0);
 }
 
 enum resume glue_vmsave(struct vcpu *v)

@@ -201,6 +201,57 @@ static void l2_sees_svme(const struct scenario *s UNUSED)
 	expect("EFER in L2", v->vmcb->rax & UINT32_MAX, v->vmcb->efer & UINT32_MAX);
 }
 
+/* --- what VMLOAD makes of bases that are not canonical --- */
+
+/* From bit 47 up where LA57 is not offered; bits 46:0 stay. */
+static void vmload_canonicalises_48(const struct scenario *s UNUSED)
+{
+	struct vmcb *keep = pages(1), *odd = pages(1), *out = pages(1);
+	uint64_t low = 0x2AAAAAAAA000, set = BIT(47) | 0x5000;
+
+	if (cpuid_has(7, 'c', 16)) {
+		skip("5-level paging is offered");
+		return;
+	}
+	vmsave(pa(keep));
+	*odd = *keep;
+	odd->fs.base = UINT64_C(0xAAAA) << 48 | low;
+	odd->gs.base = set;
+	odd->kernel_gs = BIT(50) | set;
+	odd->ldtr.base = BIT(55) | low;
+	odd->tr.base = keep->tr.base | BIT(52);
+	odd->lstar = 0x123456;
+	vmload(pa(odd));
+	vmsave(pa(out));
+	vmload(pa(keep));
+	expect("FS base", out->fs.base, low);
+	expect("GS base", out->gs.base, UINT64_C(0xFFFF) << 48 | set);
+	expect("KernelGSBase", out->kernel_gs, UINT64_C(0xFFFF) << 48 | set);
+	expect("LDTR base", out->ldtr.base, low);
+	expect("TR base", out->tr.base, keep->tr.base);
+	expect("LSTAR", out->lstar, 0x123456);
+	expect("FS selector", out->fs.sel, odd->fs.sel);
+}
+
+static void vmload_canonicalises(const struct scenario *s UNUSED)
+{
+	struct vmcb *keep = pages(1), *odd = pages(1), *out = pages(1);
+
+	vmsave(pa(keep));
+	*odd = *keep;
+	odd->fs.base = BIT(62) | 0x1000;
+	odd->gs.base = BIT(63) | 0x2000;
+	odd->kernel_gs = BIT(61) | 0x3000;
+	odd->ldtr.base = BIT(60) | 0x4000;
+	vmload(pa(odd));
+	vmsave(pa(out));
+	vmload(pa(keep));
+	expect("FS base", out->fs.base, 0x1000);
+	expect("GS base", out->gs.base, 0x2000);
+	expect("KernelGSBase", out->kernel_gs, 0x3000);
+	expect("LDTR base", out->ldtr.base, 0x4000);
+}
+
 SCENARIOS("t_insn") {
 	{"insn_vmrun_ud_svme_clear", "15.4", ud_with_svme_clear, NEED_SVM, &row_vmrun},
 	{"insn_vmload_ud_svme_clear", "15.4", ud_with_svme_clear, NEED_SVM, &row_vmload},
@@ -239,5 +290,7 @@ SCENARIOS("t_insn") {
 	{"insn_l2_gif_unintercepted", "15.17", l2_gif_unintercepted, NEED_SVM, 0},
 	{"insn_l2_vmload_unintercepted", "15.5.2", l2_vmload_unintercepted, SVM_NP, 0},
 	{"insn_l2_sees_svme", "15.4", l2_sees_svme, NEED_SVM, 0},
+	{"insn_vmload_canonicalises", "15.5.2", vmload_canonicalises, NEED_SVM, 0},
+	{"insn_vmload_canonicalises_48", "15.5.2", vmload_canonicalises_48, NEED_SVM, 0},
 };
 SCENARIO_COUNT;
