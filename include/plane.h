@@ -158,7 +158,7 @@ struct plane_ops {
 	 * PLANE_SESSIONS_MAX - 1, or -1 when all are in use or memory is short. */
 	int (*monitor_open)(void);
 	void (*monitor_close)(int session);
-	/* Typed characters; a command runs at its line end, inside this call. */
+	/* Typed characters; a command runs at its line end, "\r" or "\n" but not both, inside this call. */
 	void (*monitor_write)(int session, const char *text, size_t len);
 	/* What it has printed: each byte once. *lost as above. Lines end with "\n". */
 	size_t (*monitor_read)(int session, char *buf, size_t size, uint64_t *lost);

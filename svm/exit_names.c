@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/exit_names.c - the names of the #VMEXIT codes, as the manual spells them. Pure.
- * Manual: APM2 appendix C (SVM Intercept Exit Codes). Users: report.c, monitor.c. */
+ * Manual: APM2 appendix C (SVM Intercept Exit Codes). Users: report.c, command.c. */
 #include "svm/exit_names.h"
 
 #include <amd/exitcode.h>

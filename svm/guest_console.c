@@ -96,9 +96,9 @@ static void end_line(void)
 static void show_waiting(void)
 {
 	end_line();
-	for (unsigned i = 0; i < vmm_guest_count(); i++) {
-		if (vmm_guest(i) != focus)
-			show_lines(vmm_guest(i), false);
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		if (l1 != focus)
+			show_lines(l1, false);
 	}
 	lines_wait = false;
 }
@@ -227,12 +227,12 @@ bool guest_console_is_monitor(void)
 
 static void escape_command(struct l1 *to, char c)
 {
-	unsigned n = (unsigned)(c - '1');
+	struct l1 *l1 = c >= '1' && c <= '9' ? vmm_guest((unsigned)(c - '1')) : NULL;
 
 	if (c == 'm')
 		guest_console_focus(NULL);
-	else if (c >= '1' && c <= '9' && n < vmm_guest_count())
-		guest_console_focus(vmm_guest(n));
+	else if (l1)
+		guest_console_focus(l1);
 	else if (c != ESCAPE || !to)
 		print(ESCAPE_HELP);
 }

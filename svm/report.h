@@ -3,9 +3,11 @@
 #ifndef SVM_REPORT_H
 #define SVM_REPORT_H
 
+#include "svm/out.h"
+
 struct vcpu;
 
-/* To the log and the console: both levels when L2 runs. Of a vCPU that runs it is the state at its last exit. */
-void vcpu_report(struct vcpu *v);
+/* Both levels when L2 runs. Of a vCPU that runs it is the state at its last exit. */
+void vcpu_report(struct vcpu *v, struct out *out);
 
 #endif

@@ -24,21 +24,25 @@ static bool stays;                         /* [I] */
 static struct vcpu *_Atomic boot_cpu_vcpu; /* [a] what CPU 0 is to run next, as smp_call does for the others */
 static _Atomic unsigned died_count;        /* [a] guests that did not end of their own will */
 
-unsigned vmm_guest_count(void)
-{
-	return config.guest_count;
-}
-
 struct l1 *vmm_guest(unsigned n)
 {
-	return guests[n];
+	return n < L1_MAX ? guests[n] : NULL;
+}
+
+struct l1 *vmm_next(const struct l1 *after)
+{
+	for (unsigned i = after ? after->index + 1 : 0; i < L1_MAX; i++) {
+		if (guests[i])
+			return guests[i];
+	}
+	return NULL;
 }
 
 struct l1 *vmm_other_guest(const struct l1 *than)
 {
-	for (unsigned i = 0; i < config.guest_count; i++) {
-		if (guests[i] != than && guests[i]->state != L1_ENDED)
-			return guests[i];
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		if (l1 != than && l1->state != L1_ENDED)
+			return l1;
 	}
 	return NULL;
 }
@@ -76,7 +80,7 @@ static void report_death(struct l1 *l1)
 	died_count++;
 	klog("guest %s died: %s", l1->name, l1->end_reason);
 	for (unsigned i = 0; i < l1->vcpu_count; i++)
-		vcpu_report(l1->vcpus[i]);
+		vcpu_report(l1->vcpus[i], &out_log);
 }
 
 /* True: the guest begins anew, `own` by the caller's hand. */

@@ -12,8 +12,10 @@ struct l1;
  * `stay`: goes on with the monitor instead. Needs SVM on every CPU. */
 _Noreturn void l0_main(const struct bootinfo *bi, bool stay);
 
-unsigned vmm_guest_count(void);
+/* The guest of a number, the first being 0; or null. */
 struct l1 *vmm_guest(unsigned n);
+/* All guests by number: the first one after null, then the one after that; null at the end. */
+struct l1 *vmm_next(const struct l1 *after);
 /* One that has not ended and is not `than`; or null. */
 struct l1 *vmm_other_guest(const struct l1 *than);
 /* Does the machine go on without guests? */

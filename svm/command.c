@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/command.c - what the monitor's commands do.
+ * Reads guests' counters without stopping them; life_lock keeps their vCPUs from going away meanwhile. Everything
+ * is printed to the `out` of the session that asked. Before: monitor.c. Next: vmm.c. */
+#include "svm/command.h"
+
+#include <compiler.h>
+
+#include "kernel/log.h"
+#include "kernel/pmm.h"
+#include "kernel/smp.h"
+#include "kernel/string.h"
+#include "svm/config.h"
+#include "svm/exit_names.h"
+#include "svm/guest_console.h"
+#include "svm/report.h"
+#include "svm/vcpu.h"
+#include "svm/vmm.h"
+
+#define COMMANDS(X)                                                                                \
+	X(help, "", "this list")                                                                   \
+	X(vms, "", "all guests: number, state, memory, vCPUs")                                     \
+	X(exits, "[guest]", "how often and why guests left their CPUs, by level")                  \
+	X(regs, "[guest [vcpu]]", "registers at the last exit")                                    \
+	X(reset, "<guest>", "starts a guest anew from its modules")                                \
+	X(end, "<guest>", "ends a guest")                                                          \
+	X(log, "", "what Nestling has logged")                                                     \
+	X(focus, "<guest>", "gives the console to a guest")
+
+#define LOG_CHUNK 256u
+
+/* --- arguments --- */
+
+/* Cuts the next word off *rest; "" at the end. */
+static char *next_word(char **rest)
+{
+	char *word = *rest;
+
+	while (*word == ' ')
+		word++;
+	for (*rest = word; **rest && **rest != ' ';)
+		(*rest)++;
+	if (**rest)
+		*(*rest)++ = '\0';
+	return word;
+}
+
+/* A small decimal number; UINT32_MAX when it is none. */
+static unsigned number(const char *word)
+{
+	unsigned n = 0;
+
+	if (!*word || strlen(word) > 3)
+		return UINT32_MAX;
+	for (; *word; word++) {
+		if (*word < '0' || *word > '9')
+			return UINT32_MAX;
+		n = n * 10 + (unsigned)(*word - '0');
+	}
+	return n;
+}
+
+/* By number, as vms shows it, or by name. Null, and said so, when there is none. */
+static struct l1 *find_guest(const char *word, struct out *out)
+{
+	unsigned n = number(word);
+
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		if (n == l1->index + 1 || !strcmp(word, l1->name))
+			return l1;
+	}
+	out_print(out, "%s is no guest; vms lists them\n", *word ? word : "That");
+	return NULL;
+}
+
+/* The guest that the arguments begin with; *all when there are none. */
+static struct l1 *optional_guest(char **args, bool *all, struct out *out)
+{
+	const char *word = next_word(args);
+
+	*all = !*word;
+	return *all ? NULL : find_guest(word, out);
+}
+
+/* --- commands --- */
+
+static void command_help(char *args, struct out *out)
+{
+	(void)args;
+#define COMMAND_HELP(name, arguments, what) out_print(out, "  %-6s %-15s %s\n", #name, arguments, what);
+	COMMANDS(COMMAND_HELP)
+	out_print(out, "A guest is its name or its number. Ctrl-] and a digit leave for that guest's console.\n");
+}
+
+static const char *state_name(const struct l1 *l1)
+{
+	switch ((enum l1_state)l1->state) {
+	case L1_EMPTY: return "empty";
+	case L1_CREATED: return "starting";
+	case L1_RUNNING: return l1->stop == L1_GO ? "running" : "stopping";
+	case L1_ENDED: return "ended";
+	}
+	return "";
+}
+
+static void command_vms(char *args, struct out *out)
+{
+	(void)args;
+	for (const struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		bool ended = l1->state == L1_ENDED;
+
+		out_print(out, "%2u %-16s %-8s %6llu MiB %2u vCPU%s%s%s\n", l1->index + 1, l1->name, state_name(l1),
+		    (unsigned long long)(l1->config->memory / MIB(1)), l1->vcpu_count, l1->vcpu_count == 1 ? "" : "s",
+		    ended ? ": " : "", ended ? l1->end_reason : "");
+	}
+	out_print(out, "%u CPUs, %llu MiB free\n", smp_cpu_count(), (unsigned long long)(pmm_free_bytes() / MIB(1)));
+}
+
+static void show_nested(const struct nested *n, struct out *out)
+{
+	uint64_t refused = 0;
+
+	for (unsigned i = 0; i < REASON_COUNT; i++) {
+		refused += n->refusals[i];
+		if (n->refusals[i])
+			out_print(out, "  VMRUN refused: %-18s %llu\n", vmrun_reason_name((enum vmrun_reason)i),
+			    (unsigned long long)n->refusals[i]);
+	}
+	out_print(out, "  VMRUNs %llu, refused %llu, full exits %llu, check gaps %llu\n", (unsigned long long)n->vmrun_count,
+	    (unsigned long long)refused, (unsigned long long)n->full_exit_count,
+	    (unsigned long long)n->check_gap_count);
+}
+
+static void show_exits(const struct vcpu *v, struct out *out)
+{
+	out_print(out, "guest %s vCPU %u\n", v->l1->name, v->index);
+	for (unsigned i = 0; i < EXIT_COUNTERS; i++) {
+		if (v->exit_counts[0][i] || v->exit_counts[1][i])
+			out_print(out, "  %-16s level 1: %-12llu level 2: %llu\n", exit_counter_name(i),
+			    (unsigned long long)v->exit_counts[0][i], (unsigned long long)v->exit_counts[1][i]);
+	}
+	if (v->l1->nested)
+		show_nested(&v->nested, out);
+}
+
+static void command_exits(char *args, struct out *out)
+{
+	bool all;
+	const struct l1 *only = optional_guest(&args, &all, out);
+
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		if (!all && l1 != only)
+			continue;
+		spin_lock(&l1->life_lock);
+		for (unsigned i = 0; i < l1->vcpu_count && l1->vcpus[i]; i++)
+			show_exits(l1->vcpus[i], out);
+		spin_unlock(&l1->life_lock);
+	}
+}
+
+static void command_regs(char *args, struct out *out)
+{
+	bool all;
+	const struct l1 *only_guest = optional_guest(&args, &all, out);
+	unsigned only = number(next_word(&args));
+
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		if (!all && l1 != only_guest)
+			continue;
+		spin_lock(&l1->life_lock);
+		for (unsigned i = 0; i < l1->vcpu_count && l1->vcpus[i]; i++) {
+			if (only == UINT32_MAX || only == i)
+				vcpu_report(l1->vcpus[i], out);
+		}
+		spin_unlock(&l1->life_lock);
+	}
+}
+
+static void command_reset(char *args, struct out *out)
+{
+	struct l1 *l1 = find_guest(next_word(&args), out);
+	char error[CONFIG_ERROR_MAX];
+
+	if (l1 && !vmm_restart(l1, error, sizeof(error)))
+		out_print(out, "%s\n", error);
+}
+
+static void command_end(char *args, struct out *out)
+{
+	struct l1 *l1 = find_guest(next_word(&args), out);
+
+	if (l1)
+		l1_stop(l1, L1_STOP_END, "ended from the monitor");
+}
+
+static void command_log(char *args, struct out *out)
+{
+	char chunk[LOG_CHUNK];
+	uint64_t position = 0;
+	size_t n;
+
+	(void)args;
+	while ((n = log_read(&position, chunk, sizeof(chunk))) > 0)
+		out_write(out, chunk, n);
+}
+
+static void command_focus(char *args, struct out *out)
+{
+	struct l1 *l1 = find_guest(next_word(&args), out);
+
+	if (l1)
+		guest_console_focus(l1);
+}
+
+void command_execute(char *line, struct out *out)
+{
+	const char *command = next_word(&line);
+
+#define COMMAND_CALL(name, arguments, what)                                                        \
+	if (!strcmp(command, #name)) {                                                             \
+		command_##name(line, out);                                                         \
+		return;                                                                            \
+	}
+	COMMANDS(COMMAND_CALL)
+	if (*command)
+		out_print(out, "%s is no command; help lists them\n", command);
+}
