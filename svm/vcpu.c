@@ -19,6 +19,7 @@
 #include "svm/inject.h"
 #include "svm/load.h"
 #include "svm/quirk.h"
+#include "svm/turn.h"
 #include "svm/vcpu.h"
 
 #define ASID_L1 1u
@@ -236,9 +237,12 @@ void vcpu_set_entry(struct vcpu *v, const struct l1_entry *e)
 
 /* --- time --- */
 
-static uint64_t host_time(const struct l1 *l1, uint64_t guest_ns)
+/* The alarm of CPU 0 serves the host turn, too. */
+static uint64_t host_time(const struct vcpu *v, uint64_t guest_ns)
 {
-	return guest_ns == DEADLINE_NONE ? UINT64_MAX : guest_ns + l1->start_ns;
+	uint64_t turn = v->cpu == 0 ? turn_due() : UINT64_MAX;
+
+	return guest_ns == DEADLINE_NONE ? turn : min_u64(turn, guest_ns + v->l1->start_ns);
 }
 
 void vcpu_rearm(struct vcpu *v)
@@ -248,7 +252,7 @@ void vcpu_rearm(struct vcpu *v)
 	if (deadline == v->deadline)
 		return;
 	v->deadline = deadline;
-	time_arm_ns(host_time(v->l1, deadline));
+	time_arm_ns(host_time(v, deadline));
 }
 
 void vcpu_tick(struct vcpu *v)
@@ -265,8 +269,8 @@ void vcpu_tick(struct vcpu *v)
 
 void vcpu_host_work(struct vcpu *v)
 {
-	if (v->cpu == 0)
-		guest_console_poll();
+	if (v->cpu == 0 && turn_take())
+		v->deadline = 0; /* the alarm is not as it should be: arm it again whatever comes */
 	vcpu_tick(v);
 	spin_lock(&v->l1->dev_lock);
 	vcpu_rearm(v); /* a kick may mean that another vCPU has set a timer that this one looks after */
@@ -341,7 +345,7 @@ void vcpu_run(struct vcpu *v)
 	this_cpu()->current_vcpu = v;
 	clgi();
 	wrmsr(MSR_TSC_AUX, 0);
-	v->deadline = UINT64_MAX;
+	v->deadline = 0;
 	spin_lock(&v->l1->dev_lock);
 	vcpu_rearm(v);
 	vcpu_sync_tpr(v);

@@ -14,6 +14,7 @@
 #include "svm/config.h"
 #include "svm/guest_console.h"
 #include "svm/report.h"
+#include "svm/turn.h"
 #include "svm/vcpu.h"
 
 #define CONSOLE_PERIOD_NS (10 * NS_PER_MS) /* how often an idle CPU 0 looks at the console */
@@ -150,12 +151,12 @@ static _Noreturn void boot_cpu_loop(void)
 			boot_cpu_vcpu = NULL; /* nobody sets it again before this one has stopped */
 			vcpu_thread(v);
 		}
-		guest_console_poll();
+		turn_take();
 		if (!stays && !vmm_other_guest(NULL))
 			break;
 		if (boot_cpu_vcpu)
 			continue;
-		time_arm_ns(time_now_ns() + CONSOLE_PERIOD_NS);
+		time_arm_ns(min_u64(time_now_ns() + CONSOLE_PERIOD_NS, turn_due()));
 		irq_wait();
 	}
 	klog("all guests have ended, %u of them died. Power down", died_count);
@@ -211,11 +212,12 @@ static struct l1 *create(unsigned index, unsigned *used_cpus)
 	return l1;
 }
 
-_Noreturn void l0_main(const struct bootinfo *bi, bool stay)
+_Noreturn void l0_main(const struct bootinfo *bi, const struct l0_options *options)
 {
 	unsigned used_cpus = 0;
 
-	stays = stay;
+	stays = options->stay || options->turn;
+	turn_init(options->turn);
 	read_config(bi);
 	for (unsigned i = 0; i < config.guest_count; i++)
 		guests[i] = create(i, &used_cpus);

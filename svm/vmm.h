@@ -5,12 +5,18 @@
 
 #include <bootinfo.h>
 #include <compiler.h>
+#include <plane.h>
 
 struct l1;
 
+struct l0_options {
+	bool stay;           /* go on with the monitor when all guests have ended; also when there is a plane */
+	plane_turn_fn *turn; /* of the management plane; null: there is none */
+};
+
 /* Runs the guests that the module nestling.cfg describes; switches the machine off when all have ended.
- * `stay`: goes on with the monitor instead. Needs SVM on every CPU. */
-_Noreturn void l0_main(const struct bootinfo *bi, bool stay);
+ * Needs SVM on every CPU. */
+_Noreturn void l0_main(const struct bootinfo *bi, const struct l0_options *options);
 
 /* The guest of a number, the first being 0; or null. */
 struct l1 *vmm_guest(unsigned n);

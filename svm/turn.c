@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/turn.c - the host turn: the console, then the management plane.
+ * Runs on CPU 0 alone, whether that runs a vCPU or not: from vcpu_host_work() or vmm.c's idle loop. The guest of
+ * CPU 0 stands still meanwhile, so each part does a bounded amount of work. Next: guest_console.c; net/. */
+#include "svm/turn.h"
+
+#include <bits.h>
+
+#include "svm/guest_console.h"
+
+static plane_turn_fn *plane;         /* [I] */
+static uint64_t due = PLANE_NO_TURN; /* CPU 0 */
+
+void turn_init(plane_turn_fn *plane_turn)
+{
+	plane = plane_turn;
+}
+
+bool turn_take(void)
+{
+	uint64_t before = due;
+
+	guest_console_poll();
+	if (plane)
+		due = plane();
+	return due != before;
+}
+
+uint64_t turn_due(void)
+{
+	return due;
+}
