@@ -32,7 +32,7 @@ C_FILES   := $(filter-out svm/offsets.c,$(wildcard $(FOLDERS:%=%/*.c)))
 ASM_FILES := $(wildcard $(FOLDERS:%=%/*.asm))
 OBJS      := $(C_FILES:%.c=$(O)/%.o) $(ASM_FILES:%.asm=$(O)/%.asm.o)
 
-CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
+CFLAGS := -std=gnu11 -fms-extensions -O2 -g -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common \
 	-mno-red-zone -mgeneral-regs-only -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes \
 	-Wswitch-enum -Wframe-larger-than=1024 -Werror

@@ -38,12 +38,11 @@ struct soft_event {
 	uint64_t event, old_rip, next_rip;
 };
 
-struct nested {
-	struct nested_caps caps;  /*                                            set once */
+/* What an L1 vCPU is, as far as SVM goes: a value, that save.c copies as a whole. */
+struct nested_value {
 	bool svme;                /* L1's EFER.SVME                             svm/exit_msr.c */
 	bool gif;                 /* L1's GIF                                   insn.c, vmrun.c, both exits */
 	bool in_l2;               /* VMCB02 is the one to run                   vmrun.c, exit_full.c */
-	bool vmcb02_built;        /* what merge.c does not name is zero there    vmrun.c */
 	bool run_pending;         /* VMRUN accepted, L2 not entered yet         vmrun.c, svm/nested_glue.c */
 	uint64_t vm_cr;           /*                                            msr.c */
 	uint64_t hsave_pa;        /* validated, never given to the CPU          msr.c */
@@ -51,6 +50,16 @@ struct nested {
 	struct vmcb12 snap;       /*                                            vmcb12.c */
 	uint64_t v_intr12;        /* L2's live V_TPR, V_IRQ, V_GIF, V_NMI word  vmrun.c, event.c, svm/exit_cr.c */
 	struct soft_event soft;   /*                                            merge.c, exit_full.c */
+};
+
+struct nested {
+	struct nested_caps caps;  /*                                            set once */
+	union {
+		struct nested_value; /* its fields, as if they were declared here (-fms-extensions) */
+		struct nested_value value;
+	};
+	/* What can be made again from the value, and counters: not saved. save.c asserts how large this is. */
+	bool vmcb02_built;        /* what merge.c does not name is zero there    vmrun.c */
 	struct npt12 npt12;       /* format and root of L1's nested table       vmrun.c */
 	struct npt02_root *root;  /* its shadow; NULL without nested paging     vmrun.c */
 	struct npt02 npt02;       /*                                            npt02.c */

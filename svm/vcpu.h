@@ -40,9 +40,29 @@ enum { EXIT_COUNT_NPF = 0xC0, EXIT_COUNT_INVALID, EXIT_COUNT_OTHER, EXIT_COUNTER
 
 struct l1_entry;
 
+/* What the guest is, beside VMCBs and struct nested: a value, that save.c copies as a whole. */
+struct vcpu_value {
+	uint64_t regs[GPR_COUNT];     /* vmrun.asm knows these offsets through offsets.c */
+	enum vcpu_activity activity;
+	struct pending_excp excp;     /* exception to deliver at the next entry */
+	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
+	bool init_pending, nmi_pending;
+	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
+	bool fpu_stale;               /* x87 and XCR0 still are as somebody else left them */
+	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */
+	uint64_t held;                /* enum quirk_held: what must last until the instruction at held_rip has run */
+	uint64_t held_rip;
+	l1pa_t xsave_user;            /* the VMCB12 whose L2 uses extended state, so that nothing is hidden */
+	struct msr_store msrs;
+};
+
 /* All fields belong to the CPU that runs the vCPU; other CPUs reach it through the L1's devices and a kick. */
 struct vcpu {
-	uint64_t regs[GPR_COUNT];     /* vmrun.asm knows these offsets through offsets.c */
+	union {
+		struct vcpu_value; /* its fields, as if they were declared here (-fms-extensions) */
+		struct vcpu_value value;
+	};
+	/* What follows is made anew at a restore, or says nothing about the guest: not saved. */
 	hpa_t vmcb_hpa;               /* of `vmcb` */
 	struct vmcb *vmcb;            /* the one to run */
 	struct vmcb *vmcb01, *vmcb02;
@@ -50,23 +70,13 @@ struct vcpu {
 	unsigned index;               /* within the L1 */
 	unsigned cpu;                 /* physical CPU that runs it */
 	bool attention;               /* vcpu_ready() has something to look at: events, a halt, a reset, the end */
-	enum vcpu_activity activity;
-	struct pending_excp excp;     /* exception to deliver at the next entry */
-	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
-	bool init_pending, nmi_pending;
-	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
 	bool odd_entry;               /* `once` is on, held, or event_given: the next exit has to see to it */
 	struct once once;             /* what the next exit takes back */
-	uint64_t held;                /* enum quirk_held: what must last until the instruction at held_rip has run */
-	uint64_t held_rip;
 	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
 	uint64_t event_rip;           /* where */
 	bool osxsave_hidden;          /* quirk_xsetbv.c: VMCB02 has CR4.OSXSAVE at 0, L2 sees 1 */
-	l1pa_t xsave_user;            /* the VMCB12 whose L2 uses extended state, so that nothing is hidden */
 	unsigned insn_len;            /* of the instruction that exited; 0: not known (yet) */
 	uint64_t tables12;            /* memo_use_tables() */
-	bool fpu_stale;               /* x87 and XCR0 still are as somebody else left them */
-	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */
 	uint8_t *msrpm02;
 	void *shadow_pool;            /* memory of nested.npt02; null when SVM is not offered */
 	uint64_t deadline;            /* guest time at which machine_tick() is due, as the timer is armed */
@@ -74,7 +84,6 @@ struct vcpu {
 	uint64_t *counts;             /* those of the level that runs */
 	const uint32_t *apic_attention; /* of this vCPU's APIC: not 0 when machine_wants_attention() */
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
-	struct msr_store msrs;
 	struct memo memos[MEMO_COUNT];
 	struct nested nested;
 };

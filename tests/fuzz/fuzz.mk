@@ -15,7 +15,7 @@ FUZZ_CORPUS  := tests/fuzz/corpus
 FUZZ_BYTES   := 400
 SECONDS      ?= 60
 
-FUZZ_CFLAGS := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -Iinclude
+FUZZ_CFLAGS := -std=gnu11 -fms-extensions -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -Iinclude
 
 unit-programs: $(FUZZ_REPLAYS)
 ifeq ($(T),)

@@ -8,7 +8,7 @@
 
 UNIT_OUT := build/tests/unit
 
-UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+UNIT_CFLAGS := -std=gnu11 -fms-extensions -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wswitch-enum -Werror
 
 comma := ,
