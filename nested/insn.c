@@ -20,6 +20,7 @@ void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, u
 {
 	memset(n, 0, sizeof(*n));
 	n->caps = *caps;
+	nested_offer(&n->caps, caps->features);
 	n->gif = true;
 	if (pool)
 		npt02_init(&n->npt02, pool, pool_pages);

@@ -43,6 +43,9 @@ void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap,
 void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
 		       struct soft_event *soft);
 
+/* pause.c: threshold and count for the CPU; 0 when PAUSEs are counted by software, or not at all. */
+uint32_t pause02(const struct nested *n);
+
 /* exit_invalid.c */
 void nested_exit_invalid(struct nested *n, struct port *port, l1pa_t vmcb12_pa, enum vmrun_reason reason,
 			 struct vmcb *vmcb01);

@@ -14,6 +14,8 @@ void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, u
 		 uint32_t first_asid, uint32_t asid_count);
 /* INIT or RESET of the vCPU: as if no VMRUN had been (VM_CR.LOCK and SVMDIS survive INIT as the manual says). */
 void nested_reset(struct nested *n);
+/* What L1 is offered: CPUID Fn8000_000A EDX, and what of VMCB12 counts with that. Part of nested_init(). */
+void nested_offer(struct nested_caps *caps, uint32_t features);
 
 /* --- VMRUN: vmrun.c --- */
 
@@ -57,6 +59,13 @@ enum route { ROUTE_UNDECIDED, ROUTE_L0, ROUTE_L1 };
 enum route nested_route(const struct nested *n, struct port *port, const struct vmcb *vmcb02, uint32_t msr);
 /* Does L1 intercept this exit code (below VMEXIT_INTERCEPT_END)? */
 bool nested_intercepts(const struct nested *n, uint64_t exitcode);
+
+/* --- the PAUSE filter: pause.c --- */
+
+/* Does L1 filter the PAUSEs of L2 that it intercepts? */
+bool nested_filters_pause(const struct nested *n);
+/* Such a PAUSE, `elapsed` cycles after the last one. True: the filter has run out, L1 gets #VMEXIT(PAUSE). */
+bool nested_pause(struct nested *n, uint64_t elapsed);
 
 /* --- events: event.c --- */
 

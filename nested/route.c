@@ -47,6 +47,8 @@ enum route nested_route(const struct nested *n, struct port *port, const struct 
 		return ROUTE_L0;
 	case VMEXIT_IOIO:
 		return route_ioio(n, port, vmcb02->control.exitinfo1);
+	case VMEXIT_PAUSE:
+		return to_l1_if(nested_intercepts(n, code) && !nested_filters_pause(n));
 	case VMEXIT_MSR:
 		return route_msr(n, port, vmcb02->control.exitinfo1, msr);
 	default:

@@ -13,9 +13,16 @@
 #include "reason.h"
 #include "tlb02.h"
 
+/* Bits of VMCB12 that mean something with what is offered; all others are dropped from the copy. */
+struct vmcb12_known {
+	uint64_t v_intr, misc, misc2;
+	uint32_t pause; /* threshold and count as one word */
+};
+
 /* What this L1 was offered; set once when its vCPU is made. */
 struct nested_caps {
-	uint32_t features;               /* CPUID Fn8000_000A EDX as L1 sees it */
+	uint32_t features;               /* CPUID Fn8000_000A EDX as L1 sees it; see nested_offer() */
+	struct vmcb12_known known;       /* follows from it */
 	uint32_t asid_count;             /* NASID as L1 sees it */
 	uint64_t phys_mbz;               /* physical address bits at or above L1's MAXPHYADDR */
 	uint64_t cr4_mbz;                /* CR4 bits that L1's CPUID does not offer */
@@ -23,6 +30,7 @@ struct nested_caps {
 	uint32_t intercepts[ICPT_COUNT]; /* intercept bits that exist with these features */
 	bool pages_1g;                   /* 1 GiB pages offered */
 	bool hw_flush_by_asid;           /* the CPU knows TLB_CONTROL 3 and 7 */
+	bool hw_pause_threshold;         /* and the PAUSE filter with its threshold */
 };
 
 /* The checked copy of VMCB12. Only vmcb12_snapshot() fills it; everybody else gets it const. */
@@ -44,6 +52,7 @@ struct nested_value {
 	bool gif;                 /* L1's GIF                                   insn.c, vmrun.c, both exits */
 	bool in_l2;               /* VMCB02 is the one to run                   vmrun.c, exit_full.c */
 	bool run_pending;         /* VMRUN accepted, L2 not entered yet         vmrun.c, svm/nested_glue.c */
+	uint16_t pause_left;      /* the counter of the PAUSE filter            vmrun.c, pause.c */
 	uint64_t vm_cr;           /*                                            msr.c */
 	uint64_t hsave_pa;        /* validated, never given to the CPU          msr.c */
 	l1pa_t vmcb12_pa;         /* whose snapshot this is                     vmrun.c */

@@ -9,37 +9,24 @@
 
 #include "merge.h"
 
-#define V_INTR_BASIC                                                                               \
-	(V_INTR_TPR | V_INTR_IRQ | V_INTR_PRIO | V_INTR_IGN_TPR | V_INTR_MASKING | V_INTR_VECTOR)
-
-static uint64_t v_intr_known(uint32_t features)
-{
-	uint64_t known = V_INTR_BASIC;
-
-	if (features & SVM_FEAT_VGIF)
-		known |= V_INTR_GIF | V_INTR_GIF_ENABLE;
-	if (features & SVM_FEAT_VNMI)
-		known |= V_INTR_NMI | V_INTR_NMI_MASK | V_INTR_NMI_ENABLE;
-	return known;
-}
-
 /* The control fields that VMRUN reads, as far as this L1 was offered them. */
 static void copy_control(struct vmcb_control *c, const struct vmcb_control *from, const struct nested_caps *caps)
 {
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < ICPT_PAIRS; i++)
 		icpt_set_pair(c->intercept, i, icpt_pair(from->intercept, i) & icpt_pair(caps->intercepts, i));
+	c->pause = from->pause & caps->known.pause;
 	c->iopm_base = from->iopm_base & ~PAGE_MASK;
 	c->msrpm_base = from->msrpm_base & ~PAGE_MASK;
 	c->tsc_offset = from->tsc_offset;
 	c->asid = from->asid;
 	c->tlb_control = from->tlb_control & TLB_CONTROL_MASK;
-	c->v_intr = from->v_intr & v_intr_known(caps->features);
+	c->v_intr = from->v_intr & caps->known.v_intr;
 	c->int_shadow = from->int_shadow & INT_SHADOW_ACTIVE;
-	c->misc = from->misc & (caps->features & SVM_FEAT_NP ? MISC_NP : 0);
+	c->misc = from->misc & caps->known.misc;
 	c->eventinj = from->eventinj & ~EVENT_RESERVED;
 	c->ncr3 = from->ncr3;
-	c->misc2 = from->misc2 & (caps->features & SVM_FEAT_VLS ? MISC2_VLS : 0);
+	c->misc2 = from->misc2 & caps->known.misc2;
 	c->nrip = from->nrip;
 }
 

@@ -132,10 +132,13 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	else
 		vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
 	n->vmcb02_built = true;
+	if (unlikely(n->caps.hw_pause_threshold))
+		vmcb02->control.pause = pause02(n);
 	n->soft.pending = false;
 	if (unlikely(c->eventinj & EVENT_V))
 		vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
 	n->v_intr12 = c->v_intr;
+	n->pause_left = c->pause_count;
 	n->vmcb12_pa = vmcb12_pa;
 	n->in_l2 = true;
 	n->run_pending = true;

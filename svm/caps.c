@@ -10,6 +10,7 @@
 #include "svm/config.h"
 #include "svm/exit.h"
 #include "svm/enable.h"
+#include "svm/features.h"
 #include "svm/pvclock.h"
 
 /* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
@@ -35,22 +36,9 @@
 #define CPUID_MAX_EXT CPUID_EXT2
 #define LINEAR_BITS 48u /* LA57 is not offered */
 
-/* What software makes whatever the CPU has. */
-#define SVM_SOFTWARE (SVM_FEAT_NRIPS | SVM_FEAT_VMCB_CLEAN | SVM_FEAT_FLUSH_BY_ASID | SVM_FEAT_DECODE_ASSISTS | \
-		      SVM_FEAT_VGIF | SVM_FEAT_VLS | SVM_FEAT_VNMI | SVM_FEAT_ADDR_CHK)
-
-uint32_t caps_svm_features(const struct l1 *l1)
+uint64_t caps_svm_features(const struct l1 *l1)
 {
-	uint32_t all = SVM_FEAT_NP | SVM_SOFTWARE;
-
-	if (!l1->nested)
-		return 0;
-	if (l1->config->svm_on)
-		all &= l1->config->svm_on;
-	all &= ~l1->config->svm_off;
-	if (!(all & SVM_FEAT_VGIF))
-		all &= ~SVM_FEAT_VNMI; /* virtual NMIs are masked by virtual GIF */
-	return all;
+	return l1->nested ? svm_features_offered(l1->config->svm_off, svm_cpu()->features) : 0;
 }
 
 uint64_t caps_xcr0(void)
@@ -251,13 +239,14 @@ static void known_intercepts(uint32_t *icpt)
 void caps_build(struct nested_caps *caps, const struct l1 *l1)
 {
 	*caps = (struct nested_caps){
-		.features = caps_svm_features(l1),
+		.features = (uint32_t)caps_svm_features(l1),
 		.asid_count = L1_ASID_COUNT,
 		.phys_mbz = ~(BIT(svm_cpu()->phys_bits) - 1),
 		.cr4_mbz = ~cr4_offered(),
 		.efer_mbz = ~efer_offered(l1),
 		.pages_1g = (cpuid(CPUID_EXT_FEATURES, 0).edx & CPUID_81_EDX_PAGE1GB) != 0,
 		.hw_flush_by_asid = (svm_cpu()->features & SVM_FEAT_FLUSH_BY_ASID) != 0,
+		.hw_pause_threshold = (svm_cpu()->features & SVM_FEAT_PAUSE_THRESHOLD) != 0,
 	};
 	known_intercepts(caps->intercepts);
 }

@@ -8,7 +8,7 @@
 #define L1_ASID_COUNT 0x8000u /* as Zen has */
 
 /* SVM features for this L1; 0 when nested is off. */
-uint32_t caps_svm_features(const struct l1 *l1);
+uint64_t caps_svm_features(const struct l1 *l1);
 void caps_build(struct nested_caps *caps, const struct l1 *l1);
 
 /* XCR0 bits that L1 may set. */

@@ -4,10 +4,9 @@
  * Format: docs/guests.md. Next: vmm.c, which makes the guests. */
 #include "svm/config.h"
 
-#include <amd/cpuid.h>
-
 #include "kernel/log.h"
 #include "kernel/string.h"
+#include "svm/features.h"
 
 /* The words that a line may begin with. */
 #define OPTIONS(X)                                                                                 \
@@ -29,24 +28,6 @@ enum option { OPTIONS(OPTION_ENUM) OPT_COUNT };
 
 static const char *const option_names[] = {OPTIONS(OPTION_NAME)};
 static const char option_list[] = OPTIONS(OPTION_LIST);
-
-static const struct {
-	const char *name;
-	uint32_t bits;
-} svm_features[] = {
-	{"np", SVM_FEAT_NP},
-	{"nrips", SVM_FEAT_NRIPS},
-	{"flushbyasid", SVM_FEAT_FLUSH_BY_ASID},
-	{"vmcbclean", SVM_FEAT_VMCB_CLEAN},
-	{"decodeassists", SVM_FEAT_DECODE_ASSISTS},
-	{"pausefilter", SVM_FEAT_PAUSE_FILTER | SVM_FEAT_PAUSE_THRESHOLD},
-	{"vgif", SVM_FEAT_VGIF},
-	{"vnmi", SVM_FEAT_VNMI},
-	{"lbrv", SVM_FEAT_LBR_VIRT},
-	{"vls", SVM_FEAT_VLS},
-	{"tscrate", SVM_FEAT_TSC_RATIO},
-};
-#define SVM_FEATURE_LIST "np nrips flushbyasid vmcbclean decodeassists pausefilter vgif vnmi lbrv vls tscrate"
 
 #define QUOTE_MAX 40 /* of the user's own words in a message */
 
@@ -198,19 +179,27 @@ static bool add_module(struct parser *p, struct text value)
 	return find_module(p, name, &m->file);
 }
 
-static uint32_t svm_feature(struct text name)
+static uint64_t svm_feature(struct text name)
 {
-	for (size_t i = 0; i < ARRAY_COUNT(svm_features); i++) {
+	for (size_t i = 0; i < SVM_FEATURE_COUNT; i++) {
 		if (text_is(name, svm_features[i].name))
-			return svm_features[i].bits;
+			return svm_features[i].bit;
 	}
 	return 0;
+}
+
+static bool unknown_feature(struct parser *p, struct text name)
+{
+	char names[CONFIG_ERROR_MAX];
+
+	svm_features_list(names, sizeof(names), UINT64_MAX);
+	return fail(p, "unknown SVM feature '%.*s'; expected some of:%s", QUOTE(name), names);
 }
 
 /* Either a list of all that is wanted, or a list of what is not. */
 static bool set_svm(struct parser *p, struct text list)
 {
-	uint32_t on = 0, off = 0;
+	uint64_t on = 0, off = 0;
 
 	while (list.len) {
 		struct text word = text_word(&list), name = word;
@@ -218,15 +207,13 @@ static bool set_svm(struct parser *p, struct text list)
 
 		if (minus)
 			name = (struct text){word.at + 1, word.len - 1};
-		uint32_t bits = svm_feature(name);
-		if (!bits)
-			return fail(p, "unknown SVM feature '%.*s'; expected some of: " SVM_FEATURE_LIST,
-				    QUOTE(name));
-		*(minus ? &off : &on) |= bits;
+		uint64_t bit = svm_feature(name);
+		if (!bit)
+			return unknown_feature(p, name);
+		*(minus ? &off : &on) |= bit;
 	}
 	if (on && off)
 		return fail(p, "svm lists features both with and without '-'; use one of the two ways");
-	p->guest->svm_on = on;
 	p->guest->svm_off = on ? ~on : off;
 	return true;
 }

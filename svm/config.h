@@ -35,8 +35,7 @@ struct l1_config {
 	unsigned module_count;
 	struct config_module modules[CONFIG_MODULES_MAX];
 	bool nested;      /* SVM is offered */
-	uint32_t svm_on;  /* SVM_FEAT_* asked for by name; 0: whatever there is */
-	uint32_t svm_off; /* SVM_FEAT_* that must not be offered */
+	uint64_t svm_off; /* SVM_FEAT_* that must not be offered */
 };
 
 struct config {

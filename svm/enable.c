@@ -10,6 +10,7 @@
 #include "kernel/panic.h"
 #include "kernel/pmm.h"
 #include "svm/enable.h"
+#include "svm/features.h"
 #include "svm/quirk.h"
 
 struct svm_cpu svm_this_cpu;
@@ -25,6 +26,7 @@ static bool vendor_has_svm(void)
 void svm_check_cpu(void)
 {
 	const char *refusal;
+	char names[200];
 	struct cpuid_regs r;
 	uint64_t vm_cr = 0;
 
@@ -41,11 +43,8 @@ void svm_check_cpu(void)
 	refusal = svm_refusal(&svm_this_cpu, vm_cr);
 	if (refusal)
 		fatal("%s", refusal);
-	klog("svm: revision %u, %u ASIDs, features %08x%s%s%s%s%s%s", r.eax & 0xFF, svm_this_cpu.asid_count, r.edx,
-	     r.edx & SVM_FEAT_NP ? " np" : "", r.edx & SVM_FEAT_NRIPS ? " nrips" : "",
-	     r.edx & SVM_FEAT_FLUSH_BY_ASID ? " flushbyasid" : "",
-	     r.edx & SVM_FEAT_DECODE_ASSISTS ? " decodeassists" : "", r.edx & SVM_FEAT_VGIF ? " vgif" : "",
-	     r.edx & SVM_FEAT_VMCB_CLEAN ? " vmcbclean" : "");
+	svm_features_list(names, sizeof(names), r.edx);
+	klog("svm: revision %u, %u ASIDs, features %08x%s", r.eax & 0xFF, svm_this_cpu.asid_count, r.edx, names);
 	quirk_detect();
 }
 

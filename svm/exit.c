@@ -89,6 +89,7 @@ static enum resume dispatch_other(struct vcpu *v, uint64_t code)
 	case VMEXIT_EXCP(VEC_OF): return exit_soft_int(v);
 	case VMEXIT_ICEBP: return exit_icebp(v);
 	case VMEXIT_RDPMC: return exit_gp(v);
+	case VMEXIT_PAUSE: return glue_pause(v);
 	case VMEXIT_VMMCALL:
 	case VMEXIT_SKINIT:
 	case VMEXIT_MONITOR:

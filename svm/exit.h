@@ -87,6 +87,8 @@ enum resume glue_vmload(struct vcpu *v);
 enum resume glue_vmsave(struct vcpu *v);
 enum resume glue_set_gif(struct vcpu *v, bool gif);
 enum resume glue_invlpga(struct vcpu *v);
+/* PAUSE of L2 that L1 intercepts, through a filter. */
+enum resume glue_pause(struct vcpu *v);
 /* NPT12 refuses an access of L2: L1 gets #VMEXIT(NPF) with these infos. */
 enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2);
 /* After the CPU refused VMCB02: puts L2's state back that it overwrote with the host's. */

@@ -11,6 +11,7 @@
 #include <amd/npt.h>
 #include <amd/vmcb_access.h>
 
+#include "kernel/cpu_insn.h"
 #include "kernel/percpu.h"
 #include "svm/decode.h"
 #include "svm/enable.h"
@@ -254,6 +255,35 @@ static enum resume reflect(struct vcpu *v)
 	info_complete(v, &exit);
 	finish_exit(v, &exit);
 	return RESUME_SAME;
+}
+
+/* --- PAUSE --- */
+
+#define PAUSE_CYCLES 64u /* what a PAUSE takes by itself on a CPU that need not exit for it */
+#define PAUSE_PROBES 3u
+
+/* Cycles since L2's last PAUSE, without those that our exits cost: the least that an exit and an entry have ever taken.
+ * Differences of that size are noise, so that they count for nothing. */
+static uint64_t cycles_since_pause(struct pause_clock *clock)
+{
+	uint64_t cycles = rdtsc() - clock->resumed;
+
+	clock->cost = min_u64(clock->cost, cycles);
+	return PAUSE_CYCLES + (cycles / 2 > clock->cost ? cycles - 2 * clock->cost : 0);
+}
+
+enum resume glue_pause(struct vcpu *v)
+{
+	bool timed = v->nested.snap.control.pause_threshold != 0;
+	uint64_t cycles = timed ? cycles_since_pause(&v->pause_clock) : 0;
+	bool probe = timed && v->pause_clock.probes < PAUSE_PROBES;
+
+	if (!probe && nested_pause(&v->nested, cycles))
+		return reflect(v);
+	exit_insn_length(v);
+	v->pause_clock.probes += probe;
+	v->pause_clock.resumed = rdtsc();
+	return probe ? RESUME_SAME : RESUME_NEXT; /* a probe comes back at once, so that we learn the cost */
 }
 
 /* --- exits of L2 --- */

@@ -38,6 +38,13 @@ enum vcpu_activity { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_SIPI };
 /* Counters of exits by code: codes below VMEXIT_INTERCEPT_END as they are, then these. */
 enum { EXIT_COUNT_NPF = 0xC0, EXIT_COUNT_INVALID, EXIT_COUNT_OTHER, EXIT_COUNTERS };
 
+/* Time between PAUSEs of L2, for a filter with a threshold where the CPU has none. Host cycles. */
+struct pause_clock {
+	uint64_t resumed; /* when L2 went on behind the last one */
+	uint64_t cost;    /* of an exit and an entry, the least that was seen */
+	unsigned probes;  /* PAUSEs that were executed again only to see it */
+};
+
 struct l1_entry;
 
 /* What the guest is, beside VMCBs and struct nested: a value, that save.c copies as a whole. */
@@ -85,6 +92,7 @@ struct vcpu {
 	const uint32_t *apic_attention; /* of this vCPU's APIC: not 0 when machine_wants_attention() */
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
 	struct memo memos[MEMO_COUNT];
+	struct pause_clock pause_clock;
 	struct nested nested;
 };
 

@@ -11,7 +11,10 @@
 #include "kernel/power.h"
 #include "kernel/smp.h"
 #include "kernel/time.h"
+#include "svm/caps.h"
 #include "svm/config.h"
+#include "svm/enable.h"
+#include "svm/features.h"
 #include "svm/guest_console.h"
 #include "svm/report.h"
 #include "svm/turn.h"
@@ -189,6 +192,18 @@ static void assign_cpus(struct l1 *l1, unsigned *used)
 		l1->cpus[i] = ++*used % count;
 }
 
+/* What it sees of SVM, and why no more. */
+static void log_features(const struct l1 *l1)
+{
+	char text[SVM_FEATURES_TEXT];
+
+	svm_features_list(text, sizeof(text), caps_svm_features(l1));
+	klog("guest %s: SVM features offered:%s", l1->name, text);
+	svm_features_explain(text, sizeof(text), l1->config->svm_off, svm_cpu()->features);
+	if (text[0])
+		klog("guest %s: not offered:%s", l1->name, text);
+}
+
 static struct l1 *create(unsigned index, unsigned *used_cpus)
 {
 	const struct l1_config *c = &config.guests[index];
@@ -209,6 +224,8 @@ static struct l1 *create(unsigned index, unsigned *used_cpus)
 	klog("guest %s: %llu MiB, %u vCPU%s from CPU %u on, image %.*s, nested SVM %s", l1->name,
 	     (unsigned long long)(c->memory / MIB(1)), c->vcpus, c->vcpus == 1 ? "" : "s", l1->cpus[0],
 	     (int)c->image->name_len, c->image->name, c->nested ? "on" : "off");
+	if (c->nested)
+		log_features(l1);
 	return l1;
 }
 

@@ -13,8 +13,13 @@ enum { ICPT_CR, ICPT_DR, ICPT_EXCP, ICPT_MISC1, ICPT_MISC2, ICPT_MISC3, ICPT_COU
 struct vmcb_control {
 	uint32_t intercept[ICPT_COUNT]; /* 000 */
 	uint8_t reserved_018[0x24];
-	uint16_t pause_threshold; /* 03C */
-	uint16_t pause_count;     /* 03E */
+	union {
+		struct {
+			uint16_t pause_threshold; /* 03C */
+			uint16_t pause_count;     /* 03E */
+		};
+		uint32_t pause; /* both */
+	};
 	uint64_t iopm_base;       /* 040 */
 	uint64_t msrpm_base;      /* 048 */
 	uint64_t tsc_offset;      /* 050 */

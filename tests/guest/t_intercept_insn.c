@@ -241,6 +241,55 @@ static void pause_filter(const struct scenario *s UNUSED)
 	expect("count not written", v->vmcb->pause_count, 10);
 }
 
+L2_INSN(l2_pause_cpuid, "xor esi, esi; 1: inc esi; xor eax, eax; cpuid; cmp esi, 100; je 2f;", "pause", "jmp 1b; 2:");
+
+/* What happens to L2 in between without being L1's concern does not fill the counter. */
+static void pause_filter_among_others(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_pause_cpuid);
+
+	intercept_set(v, EXIT_PAUSE);
+	v->vmcb->pause_count = 10;
+	vm_run(v);
+	expect_insn_exit(v, EXIT_PAUSE, l2_pause_cpuid_at, l2_pause_cpuid_next);
+	expect("10 PAUSEs, or 11", v->regs.rsi == 10 || v->regs.rsi == 11, 1);
+}
+
+/* The counter is loaded by each VMRUN, whatever was left of it. */
+static void pause_filter_loaded(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_pauses);
+
+	intercept_set(v, EXIT_PAUSE);
+	v->vmcb->pause_count = 120;
+	for (unsigned i = 0; i < 3; i++) {
+		v->vmcb->rip = pa(l2_pauses);
+		vm_run_to_end(v);
+	}
+}
+
+/* Forty PAUSEs in a row, and RBX turns of a loop in the middle. */
+L2_INSN(l2_pause_wait, "mov ecx, 20; 2: dec ecx; jz 3f; pause; jmp 2b; 3: dec rbx; jnz 3b; mov ecx, 20; 1:",
+	"pause", "dec ecx; jnz 1b");
+
+/* A pause between two PAUSEs that is longer than the threshold fills the counter again. */
+static void pause_threshold(const struct scenario *s)
+{
+	bool is_long = s->row;
+	struct vm *v = vm_new(l2_pause_wait);
+
+	intercept_set(v, EXIT_PAUSE);
+	v->vmcb->pause_count = 25;
+	v->vmcb->pause_threshold = is_long ? 10 : 1000;
+	v->regs.rbx = is_long ? 1000 : 10;
+	if (is_long) {
+		vm_run_to_end(v);
+		return;
+	}
+	vm_run(v);
+	expect_insn_exit(v, EXIT_PAUSE, l2_pause_wait_at, l2_pause_wait_next);
+}
+
 #define EXITS(n) {"exit_" #n, "15.9", exits, NEED_SVM, &row_##n}
 #define RUNS(n) {"noexit_" #n, "15.9", runs, NEED_SVM, &row_##n}
 #define UNOFFERED(n) {"unoffered_" #n, "15.9", unoffered, NEED_SVM, &row_##n}
@@ -270,5 +319,9 @@ SCENARIOS("t_intercept_insn") {
 	{"exit_pushf_before_stack_fault", "15.9", pushf_before_stack_fault, NEED_SVM, 0},
 	{"exit_xsetbv_before_gp", "15.9", xsetbv_before_gp, NEED_SVM, 0},
 	{"exit_pause_filter", "15.14.4", pause_filter, SVM_PAUSE_FILTER, 0},
+	{"pause_filter_among_others", "15.14.4", pause_filter_among_others, SVM_PAUSE_FILTER, 0},
+	{"pause_filter_loaded_by_vmrun", "15.14.4", pause_filter_loaded, SVM_PAUSE_FILTER, 0},
+	{"pause_threshold_short", "15.14.4", pause_threshold, SVM_PAUSE_FILTER | SVM_PAUSE_THRESHOLD, 0},
+	{"pause_threshold_long", "15.14.4", pause_threshold, SVM_PAUSE_FILTER | SVM_PAUSE_THRESHOLD, (const void *)1},
 };
 SCENARIO_COUNT;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* links: nested/pause.c */
 /* links: nested/event.c nested/route.c nested/msrpm12.c nested/iopm12.c tests/unit/fake_l1.c */
 /* tests/unit/test_event.c - which event comes next: cases by name from APM2 15.13, 15.17, 15.21, and rules that hold
  * for every combination of what may be pending, masked and intercepted. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* links: nested/offer.c nested/pause.c nested/route.c nested/iopm12.c */
 /* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
 /* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
@@ -106,7 +107,7 @@ static void exit_with(uint32_t features, bool np)
 {
 	struct vmcb *vmcb12 = rig_legal(rig, RIG_VMCB12), vmcb02;
 
-	rig->n.caps.features = features;
+	nested_offer(&rig->n.caps, features);
 	vmcb12->control.misc = np ? MISC_NP : 0;
 	vmcb12->control.v_intr = V_INTR_GIF_ENABLE | V_INTR_NMI_ENABLE;
 	vmcb12->control.intercept[ICPT_MISC1] |= ICPT1_NMI;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* links: nested/offer.c */
 /* links: nested/insn.c nested/npt02.c nested/walk12.c nested/tlb02.c tests/unit/fake_l1.c */
 /* tests/unit/test_insn.c - fault order of the SVM instructions (APM2 15.5, 15.5.2), GIF of L1 and of L2, INVLPGA,
  * and the states after power-on and INIT. */

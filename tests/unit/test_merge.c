@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* links: nested/offer.c nested/pause.c nested/route.c nested/iopm12.c */
 /* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
 /* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
@@ -353,7 +354,7 @@ static void soft_events_start_at_nrip(void **state)
 			struct vmcb *vmcb12 = rig_legal(rig, RIG_VMCB12);
 			bool moved = nrips && events[i].soft;
 
-			rig->n.caps.features = nrips ? RIG_FEATURES : RIG_FEATURES & ~SVM_FEAT_NRIPS;
+			nested_offer(&rig->n.caps, nrips ? RIG_FEATURES : RIG_FEATURES & ~SVM_FEAT_NRIPS);
 			vmcb12->save.cs.attr = SEG_D; /* INTO exists outside 64-bit mode only */
 			vmcb12->control.eventinj = events[i].event;
 			vmcb12->control.nrip = 0x7002;

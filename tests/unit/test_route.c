@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* links: nested/pause.c */
 /* links: nested/route.c nested/msrpm12.c nested/iopm12.c tests/unit/fake_l1.c */
 /* tests/unit/test_route.c - every exit of L2 is somebody's: an answer for each 64-bit code, L1 for what it asked for
  * and nothing else; MSR and I/O accesses by L1's maps. */

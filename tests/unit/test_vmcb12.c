@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* links: nested/offer.c nested/pause.c nested/route.c nested/iopm12.c */
 /* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
 /* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
@@ -63,6 +64,8 @@ static const struct field fields[] = {
 	SOME(control.tlb_control, 7),
 	SOME(control.int_shadow, 1),
 	SOME(control.eventinj, ~BITS(30, 12)),
+	{offsetof(struct vmcb, control.pause_threshold), 2, UINT64_MAX, SVM_FEAT_PAUSE_THRESHOLD, 0},
+	{offsetof(struct vmcb, control.pause_count), 2, UINT64_MAX, SVM_FEAT_PAUSE_FILTER, 0},
 	{offsetof(struct vmcb, control.misc), 8, MISC_NP, SVM_FEAT_NP, 0},
 	{offsetof(struct vmcb, control.misc2), 8, MISC2_VLS, SVM_FEAT_VLS, 0},
 	{offsetof(struct vmcb, control.v_intr), 8, V_INTR_ALWAYS | BIT(9) | BIT(25) | BIT(11) | BIT(12) | BIT(26),
@@ -98,12 +101,14 @@ static void assert_field_of_ones(const struct field *f, uint32_t features)
 static void bits_that_get_into_the_copy(void **state)
 {
 	static const uint32_t features[] = {RIG_FEATURES, RIG_FEATURES & ~SVM_FEAT_NP, RIG_FEATURES & ~SVM_FEAT_VLS,
+					    RIG_FEATURES & ~SVM_FEAT_PAUSE_THRESHOLD,
+					    RIG_FEATURES & ~(SVM_FEAT_PAUSE_FILTER | SVM_FEAT_PAUSE_THRESHOLD),
 					    RIG_FEATURES & ~(SVM_FEAT_VGIF | SVM_FEAT_VNMI)};
 	uint8_t *page = rig->l1->ram + RIG_VMCB12;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(features); i++) {
-		rig->n.caps.features = features[i];
+		nested_offer(&rig->n.caps, features[i]);
 		memset(page, 0xFF, PAGE_SIZE);
 		assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.caps, rig->l1, l1pa(RIG_VMCB12)));
 		for (size_t f = 0; f < ARRAY_COUNT(fields); f++)
@@ -151,7 +156,7 @@ static void virtual_gif_and_nmi_apart(void **state)
 {
 	(void)state;
 	memset(rig->l1->ram + RIG_VMCB12, 0xFF, PAGE_SIZE);
-	rig->n.caps.features = RIG_FEATURES & ~SVM_FEAT_VNMI;
+	nested_offer(&rig->n.caps, RIG_FEATURES & ~SVM_FEAT_VNMI);
 	assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.caps, rig->l1, l1pa(RIG_VMCB12)));
 	assert_int_equal(rig->n.snap.control.v_intr, V_INTR_ALWAYS | BIT(9) | BIT(25));
 }

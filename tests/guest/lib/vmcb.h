@@ -137,6 +137,7 @@ enum exitcode {
 #define SVM_FLUSH_ASID BIT32(6)
 #define SVM_DECODE BIT32(7)
 #define SVM_PAUSE_FILTER BIT32(10)
+#define SVM_PAUSE_THRESHOLD BIT32(12)
 #define SVM_VLS BIT32(15)
 #define SVM_VGIF BIT32(16)
 #define SVM_GMET BIT32(17)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* nested/offer.c - what of VMCB12 means something to an L1 that was offered these features. Decided once, so that the
+ * copy at each VMRUN only has to mask. Manual: APM2 15.30 (features), appendix B (fields). Next: vmcb12.c. */
+#include <amd/cpuid.h>
+
+#include "nested.h"
+
+#define V_INTR_BASIC                                                                               \
+	(V_INTR_TPR | V_INTR_IRQ | V_INTR_PRIO | V_INTR_IGN_TPR | V_INTR_MASKING | V_INTR_VECTOR)
+
+#define PAUSE_THRESHOLD BITS(15, 0)
+#define PAUSE_COUNT BITS(31, 16)
+
+void nested_offer(struct nested_caps *caps, uint32_t features)
+{
+	struct vmcb12_known *known = &caps->known;
+
+	caps->features = features;
+	*known = (struct vmcb12_known){.v_intr = V_INTR_BASIC};
+	if (features & SVM_FEAT_VGIF)
+		known->v_intr |= V_INTR_GIF | V_INTR_GIF_ENABLE;
+	if (features & SVM_FEAT_VNMI)
+		known->v_intr |= V_INTR_NMI | V_INTR_NMI_MASK | V_INTR_NMI_ENABLE;
+	if (features & SVM_FEAT_NP)
+		known->misc |= MISC_NP;
+	if (features & SVM_FEAT_VLS)
+		known->misc2 |= MISC2_VLS;
+	if (features & SVM_FEAT_PAUSE_FILTER)
+		known->pause |= (uint32_t)PAUSE_COUNT;
+	if (features & SVM_FEAT_PAUSE_THRESHOLD)
+		known->pause |= (uint32_t)PAUSE_THRESHOLD;
+}
