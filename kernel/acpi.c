@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* kernel/acpi.c - RSDP, RSDT or XSDT, MADT, FADT, and \_S5_ of the DSDT.
+/* kernel/acpi.c - RSDP, RSDT or XSDT, MADT, FADT, MCFG, and \_S5_ of the DSDT.
  * Pure: decides which bytes of a table to believe (length, checksum, bounds first) and fills struct
- * acpi_info. Manual: ACPI 6.5 chapters 5.2 (tables), 20.2 (AML). Next: kernel/power.c, kernel/smp.c. */
+ * acpi_info. Manual: ACPI 6.5 chapters 5.2 (tables), 20.2 (AML);
+ * PCI Firmware 3.3 chapter 4.1.2 (MCFG). Next: kernel/power.c, kernel/smp.c. */
 #include "kernel/acpi.h"
 
 #include "kernel/string.h"
@@ -12,6 +13,7 @@ enum {
 	RSDP1_SIZE = 20,
 	TABLE_SIZE_MAX = 16 << 20,
 	MADT_FLAGS_END = 44,
+	MCFG_RESERVED_END = 44,
 	MADT_LAPIC = 0,
 	MADT_IOAPIC = 1,
 	MADT_OVERRIDE = 2,
@@ -104,6 +106,13 @@ struct madt_override {
 	uint8_t type, length, bus, irq;
 	uint32_t gsi;
 	uint16_t flags;
+} PACKED;
+
+struct mcfg_entry {
+	uint64_t base;
+	uint16_t segment;
+	uint8_t first_bus, last_bus;
+	uint32_t reserved;
 } PACKED;
 
 static bool sums_to_zero(const void *data, size_t size)
@@ -242,12 +251,27 @@ static void parse_fadt(struct acpi_info *info, const struct table *t, uint64_t l
 	parse_aml(info, table_at(fadt.x_dsdt ? fadt.x_dsdt : fadt.dsdt, limit));
 }
 
+/* Segment 0 is the one that ports CF8h and CFCh reach; machines of our size have no other. */
+static void parse_mcfg(struct acpi_info *info, const struct table *mcfg)
+{
+	const uint8_t *bytes = (const uint8_t *)mcfg;
+	struct mcfg_entry e;
+
+	for (uint32_t at = MCFG_RESERVED_END; at + sizeof(e) <= mcfg->length; at += sizeof(e)) {
+		memcpy(&e, bytes + at, sizeof(e));
+		if (e.segment == 0 && e.base % MIB(1) == 0 && e.first_bus <= e.last_bus && !info->ecam.base.a)
+			info->ecam = (struct acpi_ecam){hpa(e.base), e.first_bus, e.last_bus};
+	}
+}
+
 static void parse_table(struct acpi_info *info, const struct table *t, uint64_t limit)
 {
 	if (has_signature(t, "APIC"))
 		parse_madt(info, t);
 	else if (has_signature(t, "FACP"))
 		parse_fadt(info, t, limit);
+	else if (has_signature(t, "MCFG"))
+		parse_mcfg(info, t);
 	else if (has_signature(t, "SSDT"))
 		parse_aml(info, t);
 }

@@ -21,6 +21,12 @@ struct acpi_isa_irq {
 	bool active_low, level;
 };
 
+/* PCI configuration space in memory, of segment 0: 4 KiB per function, counted from bus 0 on. base 0: none. */
+struct acpi_ecam {
+	hpa_t base;
+	uint8_t first_bus, last_bus;
+};
+
 /* A register as FADT gives it; I/O port or memory. */
 struct acpi_reg {
 	enum { ACPI_REG_NONE, ACPI_REG_PORT, ACPI_REG_MEMORY } kind;
@@ -33,6 +39,7 @@ struct acpi_info {
 	uint32_t ioapic_count;
 	struct acpi_ioapic ioapics[ACPI_IOAPICS_MAX];
 	struct acpi_isa_irq isa_irqs[ACPI_ISA_IRQS];
+	struct acpi_ecam ecam;
 	uint16_t pm_timer_port; /* 0: none */
 	bool pm_timer_is_32bit;
 	uint16_t pm1a_control, pm1b_control; /* ports; 0: none */

@@ -255,6 +255,31 @@ static void madt_cut_anywhere(void **state)
 	}
 }
 
+static const uint8_t mcfg_body[] = {
+	0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0xF0, 0, 0, 0, 0, 1, 0, 0, 255, 0, 0, 0, 0, /* segment 1 */
+	1, 0, 0, 0xF1, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0, /* not aligned to a bus */
+	0, 0, 0, 0xF2, 0, 0, 0, 0, 0, 0, 9, 8, 0, 0, 0, 0,   /* ends before it begins */
+	0, 0, 0, 0xB0, 2, 0, 0, 0, 0, 0, 4, 63, 0, 0, 0, 0,
+	0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 64, 127, 0, 0, 0, 0,
+};
+
+static void mcfg_of_segment_0(void **state)
+{
+	(void)state;
+	for (size_t size = 0; size <= sizeof(mcfg_body); size++) {
+		used = 0;
+
+		uint8_t *tables[] = {add_table("MCFG", mcfg_body, size)};
+
+		make_rsdp(2, NULL, add_root(true, tables, 1));
+		assert_null(acpi_parse(&info, rsdp, NO_LIMIT));
+		assert_int_equal(info.ecam.base.a, size < 72 ? 0 : 0x2B0000000);
+		assert_int_equal(info.ecam.first_bus, size < 72 ? 0 : 4);
+		assert_int_equal(info.ecam.last_bus, size < 72 ? 0 : 63);
+	}
+}
+
 static bool find_s5(const uint8_t *aml, size_t size, uint8_t *a, uint8_t *b)
 {
 	uint8_t *end = arena + ARENA_SIZE - size;
@@ -294,6 +319,7 @@ int main(void)
 		TEST(damaged_roots),
 		TEST(damaged_tables_are_left_out),
 		TEST(madt_cut_anywhere),
+		TEST(mcfg_of_segment_0),
 		TEST(s5_forms),
 	};
 
