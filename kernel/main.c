@@ -67,8 +67,7 @@ static void open_late_screen(void)
 
 	if (!options.screen || fb->kind != BOOT_FB_RGB || fb->base.a + size <= BOOT_TABLES_REACH)
 		return;
-	paging_map_mmio(fb->base, size);
-	if (open_screen(UINT64_MAX))
+	if (paging_map_mmio(fb->base, size) && open_screen(UINT64_MAX))
 		console_add_output(screen_write);
 }
 

@@ -146,11 +146,22 @@ uint64_t paging_top(void)
 	return top;
 }
 
-void paging_map_mmio(hpa_t start, uint64_t size)
+/* One to one, in the lower half: so a virtual address is the other limit (APM2 1.1.3, 5.3). */
+static uint64_t address_limit(void)
 {
-	uint64_t va = max_u64(align_down(start.a, SIZE_2M), top);
+	uint32_t sizes = cpuid(CPUID_EXT_SIZES, 0).eax;
 
+	return BIT(min_u64(sizes & 0xFF, (sizes >> 8 & 0xFF) - 1));
+}
+
+bool paging_map_mmio(hpa_t start, uint64_t size)
+{
+	uint64_t va = max_u64(align_down(start.a, SIZE_2M), top), limit = address_limit();
+
+	if (size > limit || start.a > limit - size)
+		return false;
 	for (; va < start.a + size; va += SIZE_2M)
 		*entry_at(va, LEVEL_2M) =
 			va | PTE_P | PTE_W | PTE_PS | PTE_PCD | PTE_PWT | nx;
+	return true;
 }

@@ -13,7 +13,8 @@ void paging_init(const struct bootinfo *bi);
 /* The end of what is mapped from 0 on. */
 uint64_t paging_top(void);
 
-/* Maps device memory that lies above paging_top(), in 2 MiB pages, uncached. Before the APs run. */
-void paging_map_mmio(hpa_t start, uint64_t size);
+/* Maps device memory that lies above paging_top(), in 2 MiB pages, uncached. Before the APs run. False, and nothing
+ * is mapped, when the CPU has no such addresses. */
+bool paging_map_mmio(hpa_t start, uint64_t size);
 
 #endif
