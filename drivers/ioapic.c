@@ -57,22 +57,38 @@ void ioapic_init(const struct acpi_info *info)
 	}
 }
 
+/* The I/O APIC that has this interrupt, and which of its inputs; null: none has. */
+static const struct acpi_ioapic *find_input(const struct acpi_info *info, uint32_t gsi, uint32_t *input)
+{
+	for (uint32_t i = 0; i < info->ioapic_count; i++) {
+		const struct acpi_ioapic *ioapic = &info->ioapics[i];
+
+		*input = gsi - ioapic->first_gsi;
+		if (gsi >= ioapic->first_gsi && *input < input_count(ioapic))
+			return ioapic;
+	}
+	return NULL;
+}
+
 bool ioapic_route_isa(const struct acpi_info *info, uint8_t irq, uint8_t vector, uint32_t apic_id)
 {
 	const struct acpi_isa_irq *isa = &info->isa_irqs[irq];
 	uint32_t low = vector | (isa->active_low ? ENTRY_ACTIVE_LOW : 0) |
 		       (isa->level ? ENTRY_LEVEL : 0);
+	uint32_t input;
+	const struct acpi_ioapic *ioapic = find_input(info, isa->gsi, &input);
 
-	if (apic_id > DESTINATION_MAX)
+	if (apic_id > DESTINATION_MAX || !ioapic)
 		return false;
-	for (uint32_t i = 0; i < info->ioapic_count; i++) {
-		const struct acpi_ioapic *ioapic = &info->ioapics[i];
-		uint32_t input = isa->gsi - ioapic->first_gsi;
+	set_input(ioapic, input, low, apic_id << DESTINATION_SHIFT);
+	return true;
+}
 
-		if (isa->gsi < ioapic->first_gsi || input >= input_count(ioapic))
-			continue;
-		set_input(ioapic, input, low, apic_id << DESTINATION_SHIFT);
-		return true;
-	}
-	return false;
+void ioapic_mask_isa(const struct acpi_info *info, uint8_t irq)
+{
+	uint32_t input;
+	const struct acpi_ioapic *ioapic = find_input(info, info->isa_irqs[irq].gsi, &input);
+
+	if (ioapic)
+		set_input(ioapic, input, ENTRY_MASKED, 0);
 }

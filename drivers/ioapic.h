@@ -11,5 +11,6 @@ void ioapic_init(const struct acpi_info *info);
 /* Lets an ISA interrupt through, as `vector`, to one CPU. False when no I/O APIC has its input or
  * the CPU's APIC ID has more than 8 bits. */
 bool ioapic_route_isa(const struct acpi_info *info, uint8_t irq, uint8_t vector, uint32_t apic_id);
+void ioapic_mask_isa(const struct acpi_info *info, uint8_t irq);
 
 #endif
