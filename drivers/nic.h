@@ -20,7 +20,7 @@ struct nic;
 struct nic_counters {
 	uint64_t rx_frames, rx_bytes;
 	uint64_t tx_frames, tx_bytes; /* given to the card */
-	uint64_t rx_dropped;	      /* longer than NIC_FRAME_MAX or than the caller's buffer */
+	uint64_t rx_dropped;	      /* longer than NIC_FRAME_MAX or than the caller's buffer, or no header */
 	uint64_t rx_errors;	      /* the card itself says that they are damaged */
 	uint64_t tx_full;	      /* nic_send_buffer() had none */
 	uint64_t faults;	      /* lengths, indices or states that the card must not write */
@@ -39,8 +39,8 @@ const char *nic_name(const struct nic *nic);
 const uint8_t *nic_mac(const struct nic *nic);
 
 /* Looks after the card and tells whether the link is up. A few times a second at most: it reads card registers. A card
- * that has broken the rules of its rings, or has sent nothing for two calls with the link up, is started anew; frames
- * in its rings are lost. */
+ * that has broken the rules of its rings, has lost its settings, or has sent nothing for two seconds with the link up,
+ * is started anew, once in two seconds at most; frames in its rings are lost. */
 bool nic_tend(struct nic *nic);
 
 /* To send a frame: write it to the buffer (NIC_FRAME_MAX bytes; null when the ring is full, then try again later), and
@@ -56,8 +56,9 @@ size_t nic_receive(struct nic *nic, void *buffer, size_t max);
  * card register is slow; nic_receive() does it by itself when much of the ring is used up. */
 void nic_kick(struct nic *nic);
 
-/* Asks for one interrupt at the next received frame or change of the link; it ends irq_wait() on the CPU that opened
- * the card, and has no other effect. False: a frame is there already, so do not wait. Without an interrupt line
+/* Asks for one interrupt at the next received frame or change of the link, and after nic_send_buffer() had none, at the
+ * next buffer to be had; it ends irq_wait() on the CPU that opened the card, and has no other effect. False: do not
+ * wait, what it would tell is there already. Without an interrupt line
  * (nic_has_interrupt()) it asks for nothing; poll then. */
 bool nic_arm(struct nic *nic);
 bool nic_has_interrupt(const struct nic *nic);

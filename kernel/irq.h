@@ -10,6 +10,7 @@
 enum irq_vector {
 	IRQ_PIC_FIRST = 0x20, /* the masked PICs point here; 16 vectors */
 	IRQ_UART = 0x40,
+	IRQ_NIC = 0x41,
 	IRQ_TIMER = 0xE0, /* kernel/time.c */
 	IRQ_KICK = 0xE1,  /* kernel/smp.c: wakes, has no effect of its own */
 	IRQ_SPURIOUS = 0xFF,
