@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/tests.mk - make run, run-l2-linux, run-nest, run-xen, check, test, guests.
+# tests/tests.mk - make run, run-l2-linux, run-nest, run-xen, race, check, test, guests.
 # Each target first sees to the packages, then builds everything in a make of its own: only
 # then do compilers exist on a fresh machine. Runs are declared in tests/guests.cfg.
 
 TEST_PARTS := all guest-kernels unit-programs bench-kernel
 PYTEST     := $(PYTHON) -B -m pytest -q -rs --durations=8 --durations-min=5 -p no:cacheprovider -c /dev/null --rootdir=. tests/guests.cfg tests/system
 
-.PHONY: run run-l2-linux run-nest run-xen check test guests
+.PHONY: run run-l2-linux run-nest run-xen race check test guests
 run: deps
 	$(MAKE) --no-print-directory all payload
 	$(PYTHON) -B tests/system/run.py l1-linux build/run.log
@@ -26,6 +26,14 @@ run-nest: deps
 run-xen: deps
 	$(MAKE) --no-print-directory all xen-payload
 	$(PYTHON) -B tests/system/run.py xen build/run-xen.log
+
+# COUNT VMRUNs twice while another vCPU rewrites the VMCB12. What a seed draws is always the same, so that many
+# VMRUNs can be had in pieces: SEED=1, 2, ... of COUNT each.
+COUNT := 1000000
+SEED  := 1
+race: deps
+	$(MAKE) --no-print-directory all guest-kernels
+	$(PYTHON) -B tests/system/run.py race build/race-$(SEED).log COUNT=$(COUNT) SEED=$(SEED)
 
 # Under three minutes: guards, unit tests, the short QEMU runs.
 check: deps

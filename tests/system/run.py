@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""tests/system/run.py RUN LOG - `make run`: does one run of tests/guests.cfg for a person.
+"""tests/system/run.py RUN LOG [WORD=VALUE]... - `make run`: does one run of tests/guests.cfg for a person.
 
+Each {WORD} in the run's guests stands for its VALUE.
 On a terminal the console is the person's own: QEMU replaces this program. Without one the
 run's dialogue is held, the console is kept in LOG, and the exit status says whether it went
 as it should; if not, the last line says where.
@@ -16,11 +17,13 @@ HELP = "Ctrl-A X ends QEMU; every other key goes to the console."
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    name, log = sys.argv[1:]
+    name, log, *words = sys.argv[1:]
     try:
         run = runs.find(name)
+        for word, _, value in (pair.partition("=") for pair in words):
+            run.guests = run.guests.replace("{" + word + "}", value)
         if sys.stdin.isatty():
             iso = machine.make_iso(run, "build")
             print(HELP, flush=True)
