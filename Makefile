@@ -36,7 +36,14 @@ CFLAGS := -std=gnu11 -fms-extensions -O2 -g -ffreestanding -fno-pic -fno-pie -fn
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common \
 	-mno-red-zone -mgeneral-regs-only -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes \
 	-Wswitch-enum -Wframe-larger-than=1024 -Werror
-LDFLAGS := -n -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments --fatal-warnings
+LDFLAGS := -nostdlib -static -flto=auto -flto-partition=one \
+	-Wl,-n,-z,noexecstack,-z,max-page-size=4096,--build-id=none,--no-warn-rwx-segments,--fatal-warnings
+
+# An exit passes through three of the folders: seen as one program when it is linked, it costs a fifth less. The objects
+# hold ordinary code as well, for the guards.
+LTO          := -flto -ffat-lto-objects
+LTO_FOLDERS  := svm nested vdev
+lto = $(if $(filter $(firstword $(subst /, ,$(1))),$(LTO_FOLDERS)),$(LTO))
 
 INCLUDES        := -I. -Iinclude
 INCLUDES_nested := -Iinclude
@@ -49,12 +56,12 @@ all: $(O)/nestling.iso
 
 $(O)/nestling.elf: $(OBJS) $(ZYDIS_OBJS) boot/linker.ld
 	echo "  LD   $@"
-	$(LD) $(LDFLAGS) -T boot/linker.ld -o $@ $(filter %.o,$^)
+	$(CC) $(CFLAGS) $(LDFLAGS) -T boot/linker.ld -o $@ $(filter %.o,$^)
 
 $(O)/%.o: %.c | $(DEPS_STAMP) $(ZYDIS_READY)
 	echo "  CC   $<"
 	mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(call includes,$<) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS) $(call lto,$<) $(call includes,$<) -MMD -MP -c -o $@ $<
 
 $(O)/%.asm.o: %.asm | $(DEPS_STAMP)
 	echo "  ASM  $<"
