@@ -58,7 +58,7 @@ unsigned exit_decode_length(struct vcpu *v)
 }
 
 /* The exits that are not hot. */
-static enum resume dispatch_other(struct vcpu *v, uint64_t code)
+static OWN_FRAME enum resume dispatch_other(struct vcpu *v, uint64_t code)
 {
 	switch (code) {
 	case VMEXIT_INTR: return exit_intr(v);

@@ -49,10 +49,10 @@ static inline void exit_trap_if_tf(struct vcpu *v)
 		vcpu_raise_db(v, DR6_BS);
 }
 
-enum resume exit_cpuid(struct vcpu *v);
-enum resume exit_msr(struct vcpu *v);
-enum resume exit_io(struct vcpu *v);
-enum resume exit_npf(struct vcpu *v);
+OWN_FRAME enum resume exit_cpuid(struct vcpu *v);
+OWN_FRAME enum resume exit_msr(struct vcpu *v);
+OWN_FRAME enum resume exit_io(struct vcpu *v);
+OWN_FRAME enum resume exit_npf(struct vcpu *v);
 /* L1 or L2 touched an L1-physical address where there is no RAM; npf_info as in EXITINFO1 of #VMEXIT(NPF). */
 enum resume exit_device(struct vcpu *v, l1pa_t at, uint64_t npf_info);
 enum resume exit_cr0_write(struct vcpu *v);
@@ -68,7 +68,7 @@ enum resume exit_vintr(struct vcpu *v);
 enum resume exit_iret(struct vcpu *v);
 enum resume exit_gp(struct vcpu *v);
 enum resume exit_ud(struct vcpu *v);
-enum resume exit_hlt(struct vcpu *v);
+OWN_FRAME enum resume exit_hlt(struct vcpu *v);
 enum resume exit_xsetbv(struct vcpu *v);
 enum resume exit_shutdown(struct vcpu *v);
 enum resume exit_invalid_hw(struct vcpu *v);
@@ -81,8 +81,8 @@ bool cr4_is_legal(const struct vcpu *v, uint64_t value);
 
 /* nested_glue.c */
 /* An exit of L2. RESUME_UNDECIDED: L1 does not want it, so that it goes where the same exit of L1 goes. */
-enum resume glue_l2_exit(struct vcpu *v);
-enum resume glue_vmrun(struct vcpu *v);
+OWN_FRAME enum resume glue_l2_exit(struct vcpu *v);
+OWN_FRAME enum resume glue_vmrun(struct vcpu *v);
 enum resume glue_vmload(struct vcpu *v);
 enum resume glue_vmsave(struct vcpu *v);
 enum resume glue_set_gif(struct vcpu *v, bool gif);

@@ -11,7 +11,7 @@ bool inject_prepare(struct vcpu *v);
 /* The handler of an NMI, real or virtual, has executed its IRET. */
 void inject_nmi_over(struct vcpu *v);
 /* After every exit: what the exit interrupted must be delivered again. */
-void inject_collect(struct vcpu *v);
+COLD void inject_collect(struct vcpu *v);
 
 /* Another level runs now, or GIF was set: what was held back may be due.
  * L1's interrupts have a flag of their own (machine_wants_attention), so that this answers for the rest. */

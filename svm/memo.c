@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/memo.c - a CPU without nRIP and decode assists makes us fetch and decode at each exit, which costs more than the
  * rest of many exits. Guests exit from the same places again and again, so these are remembered. A memo counts only if
- * everything it rests on still says the same: mode, CR3, each page table entry of the walk, the bytes themselves. What
- * L1's nested tables said for L2 counts as long as the shadow table that L2 runs on rests on it, too.
+ * everything it rests on still says the same: 64-bit code, CR3, each page table entry of the walk, the bytes themselves.
+ * Rights (CPL, NXE, SMEP) do not count: the CPU has just fetched the instruction, so it is only asked what is there.
+ * Five-level paging is offered to no guest. What L1's nested tables said for L2 counts as long as the shadow table that
+ * L2 runs on rests on it, too.
  * Reads guest memory; changes nothing. Manual: APM2 5.3 (long mode paging). The slow way: gmem.c, decode.c. */
 #include "svm/memo.h"
 
@@ -16,12 +18,15 @@ static const struct npt02_root *root_of(const struct vcpu *v)
 	return v->nested.in_l2 ? v->nested.root : NULL;
 }
 
-/* 0 without nested tables; else their number, which is unlike after each time that all was forgotten. */
+#define NO_TABLES12 0x80
+
+/* What L2's nested tables are called, or NO_TABLES12: their number, which is unlike after each time that all was
+ * forgotten. Never 0. */
 void memo_use_tables(struct vcpu *v)
 {
 	const struct npt02_root *root = root_of(v);
 
-	v->tables12 = root ? v->nested.npt02.drops << 8 | (root->number + 1u) : 0;
+	v->tables12 = root ? v->nested.npt02.drops << 8 | (root->number + 1u) : NO_TABLES12;
 }
 
 /* L1 and each L2 have places of their own, since they often run the same addresses in turn. */
@@ -44,8 +49,8 @@ static ALWAYS_INLINE bool is_same_place(const struct vcpu *v, const struct memo 
 {
 	const struct vmcb_save *s = &v->vmcb->save;
 
-	return m->rip == s->rip && m->cr3 == s->cr3 && m->cr4 == s->cr4 && m->efer == s->efer && m->cpl == s->cpl &&
-	       m->tables12 == v->tables12 && (s->cs.attr & SEG_L);
+	return m->rip == s->rip && m->cr3 == s->cr3 && m->tables12 == v->tables12 && (s->cs.attr & SEG_L) &&
+	       (s->efer & EFER_LMA);
 }
 
 /* Walks of fewer levels repeat their last entry, so that this is straight code. */
@@ -121,12 +126,9 @@ struct memo *memo_learn(struct vcpu *v, unsigned length)
 		return NULL;
 	m->rip = s->rip;
 	m->cr3 = s->cr3;
-	m->cr4 = s->cr4;
-	m->cpl = s->cpl;
-	m->tables12 = v->tables12;
 	if (!remember_walk(v, m))
 		return NULL;
-	m->efer = s->efer;
+	m->tables12 = v->tables12;
 	m->length = length;
 	m->mask = UINT64_MAX >> (64 - 8 * length);
 	m->bytes = load(m->host) & m->mask;

@@ -16,9 +16,8 @@ struct npt02_root;
 enum memo_move { MEMO_NO_MOVE, MEMO_LOAD, MEMO_STORE, MEMO_STORE_IMM };
 
 struct memo {
-	uint64_t rip, cr3, cr4, efer;   /* what the walk to its bytes depended on; EFER of 0: nothing remembered */
-	uint64_t tables12;              /* L2's nested tables, see memo_use_tables() */
-	uint8_t cpl;
+	uint64_t rip, cr3;              /* where the walk to its bytes began */
+	uint64_t tables12;              /* L2's nested tables, see memo_use_tables(); 0: nothing remembered */
 	const uint64_t *entry[MEMO_LEVELS]; /* page table entries of the walk, and what they said */
 	uint64_t value[MEMO_LEVELS];
 	const void *host;               /* where the bytes lie */
