@@ -108,10 +108,8 @@ static void write_control(struct vmcb_control *c, const struct nested *n, const 
 	c->eventinj = 0;
 	if (n->caps.features & SVM_FEAT_NRIPS)
 		c->nrip = exit->nrip;
-	if (n->caps.features & SVM_FEAT_DECODE_ASSISTS) {
-		c->insn_len = exit->insn_len;
-		memcpy(c->insn_bytes, exit->insn_bytes, sizeof(c->insn_bytes));
-	}
+	if (n->caps.features & SVM_FEAT_DECODE_ASSISTS)
+		c->insn = exit->insn;
 }
 
 /* The state that VMRUN loads, written back (APM2 15.6). */

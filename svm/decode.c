@@ -110,9 +110,9 @@ static bool fetch_first(struct vcpu *v, struct insn *insn)
 
 	insn->fetched = 0;
 	insn->fetch = GMEM_OK;
-	if (have_decode_assists() && control->insn_len && control->insn_len <= INSN_MAX) {
-		memcpy(insn->bytes, control->insn_bytes, control->insn_len);
-		insn->fetched = control->insn_len;
+	if (have_decode_assists() && control->insn.len && control->insn.len <= INSN_MAX) {
+		memcpy(insn->bytes, control->insn.bytes, control->insn.len);
+		insn->fetched = control->insn.len;
 		return true;
 	}
 	return fetch(v, insn, (unsigned)min_u64(INSN_MAX, in_page));

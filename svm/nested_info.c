@@ -13,51 +13,61 @@
 #include "svm/exit.h"
 #include "svm/nested_info.h"
 
-/* Does the manual give this exit an nRIP? All instruction intercepts, and the exceptions of INT3, INTO, BOUND. */
-static bool has_nrip(uint64_t code)
-{
-	if (code == VMEXIT_TASK_SWITCH || code == VMEXIT_FERR_FREEZE || code == VMEXIT_SHUTDOWN ||
-	    code == VMEXIT_BUSLOCK)
-		return false;
-	if (code < VMEXIT_EXCP(0))
-		return true;
-	if (code < VMEXIT_INTR)
-		return code >= VMEXIT_EXCP(VEC_BP) && code <= VMEXIT_EXCP(VEC_BR);
-	return code >= VMEXIT_CR0_SEL_WRITE && code < VMEXIT_INTERCEPT_END;
-}
+/* What the manual gives L1 besides EXITINFO as the CPU stored it. */
+enum {
+	INFO_NRIP = 1,   /* all instruction intercepts, and the exceptions of INT3, INTO, BOUND */
+	INFO_IOIO = 2,   /* EXITINFO1, of which the CPU may leave parts out */
+	INFO_DECODE = 4, /* EXITINFO1 of decode assists */
+	INFO_FETCH = 8,  /* the instruction bytes, for #PF of a data access */
+};
 
-static bool has_decode_info(uint64_t code)
-{
-	return code < VMEXIT_EXCP(0) || code == VMEXIT_CR0_SEL_WRITE || code == VMEXIT_SWINT || code == VMEXIT_INVLPG;
-}
+static const uint8_t info_of[VMEXIT_INTERCEPT_END] = {
+	[VMEXIT_CR_READ(0) ... VMEXIT_DR_WRITE(15)] = INFO_NRIP | INFO_DECODE,
+	[VMEXIT_EXCP(VEC_BP) ... VMEXIT_EXCP(VEC_BR)] = INFO_NRIP,
+	[VMEXIT_EXCP(VEC_PF)] = INFO_FETCH,
+	[VMEXIT_CR0_SEL_WRITE] = INFO_NRIP | INFO_DECODE,
+	[VMEXIT_CR0_SEL_WRITE + 1 ... VMEXIT_SWINT - 1] = INFO_NRIP,
+	[VMEXIT_SWINT] = INFO_NRIP | INFO_DECODE,
+	[VMEXIT_SWINT + 1 ... VMEXIT_INVLPG - 1] = INFO_NRIP,
+	[VMEXIT_INVLPG] = INFO_NRIP | INFO_DECODE,
+	[VMEXIT_INVLPG + 1 ... VMEXIT_IOIO - 1] = INFO_NRIP,
+	[VMEXIT_IOIO] = INFO_NRIP | INFO_IOIO,
+	[VMEXIT_MSR] = INFO_NRIP, /* then task switch, FERR_FREEZE, shutdown, which have none */
+	[VMEXIT_SHUTDOWN + 1 ... VMEXIT_BUSLOCK - 1] = INFO_NRIP,
+	[VMEXIT_BUSLOCK + 1 ... VMEXIT_INTERCEPT_END - 1] = INFO_NRIP,
+};
 
 void info_insn_bytes(struct vcpu *v, struct nested_exit *exit)
 {
 	const struct vmcb_control *c = &v->vmcb->control;
 	struct insn insn;
 
-	if ((svm_cpu()->features & SVM_FEAT_DECODE_ASSISTS) && c->insn_len) {
-		exit->insn_len = c->insn_len & 0xF;
-		memcpy(exit->insn_bytes, c->insn_bytes, sizeof(exit->insn_bytes));
+	if ((svm_cpu()->features & SVM_FEAT_DECODE_ASSISTS) && c->insn.len) {
+		exit->insn = c->insn;
+		exit->insn.len &= 0xF;
 		return;
 	}
 	insn_decode(v, &insn);
-	exit->insn_len = insn.fetched;
-	memcpy(exit->insn_bytes, insn.bytes, sizeof(exit->insn_bytes));
+	exit->insn.len = insn.fetched;
+	memcpy(exit->insn.bytes, insn.bytes, sizeof(exit->insn.bytes));
+}
+
+static OWN_FRAME void complete_rest(struct vcpu *v, struct nested_exit *exit, unsigned info)
+{
+	bool assists = (v->nested.caps.features & SVM_FEAT_DECODE_ASSISTS) != 0;
+
+	if ((info & INFO_IOIO) || ((info & INFO_DECODE) && assists))
+		exit->info1 = insn_exitinfo1(v);
+	if ((info & INFO_FETCH) && assists && !(exit->info1 & PF_ID))
+		info_insn_bytes(v, exit);
 }
 
 void info_complete(struct vcpu *v, struct nested_exit *exit)
 {
-	uint32_t offered = v->nested.caps.features;
+	unsigned info = exit->code < VMEXIT_INTERCEPT_END ? info_of[exit->code] : 0;
 
-	if ((offered & SVM_FEAT_NRIPS) && has_nrip(exit->code))
+	if ((info & INFO_NRIP) && (v->nested.caps.features & SVM_FEAT_NRIPS))
 		exit->nrip = v->vmcb->save.rip + exit_insn_length(v);
-	if (exit->code == VMEXIT_IOIO)
-		exit->info1 = insn_exitinfo1(v);
-	if (!(offered & SVM_FEAT_DECODE_ASSISTS))
-		return;
-	if (has_decode_info(exit->code))
-		exit->info1 = insn_exitinfo1(v);
-	if (exit->code == VMEXIT_EXCP(VEC_PF) && !(exit->info1 & PF_ID))
-		info_insn_bytes(v, exit);
+	if (unlikely(info > INFO_NRIP))
+		complete_rest(v, exit, info);
 }

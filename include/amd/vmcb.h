@@ -10,6 +10,12 @@
 /* Indices of the intercept vectors at 000h..014h. */
 enum { ICPT_CR, ICPT_DR, ICPT_EXCP, ICPT_MISC1, ICPT_MISC2, ICPT_MISC3, ICPT_COUNT };
 
+/* The instruction that exited, as far as it was fetched (APM2 15.8.4). */
+struct vmcb_insn {
+	uint8_t len;
+	uint8_t bytes[15];
+};
+
 struct vmcb_control {
 	uint32_t intercept[ICPT_COUNT]; /* 000 */
 	uint8_t reserved_018[0x24];
@@ -42,8 +48,7 @@ struct vmcb_control {
 	uint32_t clean;       /* 0C0 */
 	uint32_t reserved_0c4;
 	uint64_t nrip;          /* 0C8 */
-	uint8_t insn_len;       /* 0D0 */
-	uint8_t insn_bytes[15]; /* 0D1 */
+	struct vmcb_insn insn;  /* 0D0 */
 	uint64_t avic_backing;  /* 0E0 */
 	uint64_t reserved_0e8;
 	uint64_t avic_logical;  /* 0F0 */
@@ -112,8 +117,8 @@ VMCB_AT(control.ncr3, 0x0B0);
 VMCB_AT(control.misc2, 0x0B8);
 VMCB_AT(control.clean, 0x0C0);
 VMCB_AT(control.nrip, 0x0C8);
-VMCB_AT(control.insn_len, 0x0D0);
-VMCB_AT(control.insn_bytes, 0x0D1);
+VMCB_AT(control.insn.len, 0x0D0);
+VMCB_AT(control.insn.bytes, 0x0D1);
 VMCB_AT(control.avic_backing, 0x0E0);
 VMCB_AT(control.avic_logical, 0x0F0);
 VMCB_AT(control.avic_physical, 0x0F8);

@@ -130,14 +130,14 @@ static void test_bytes_of_the_cpu(void **state)
 
 	(void)state;
 	CODE("\xF4");
-	fake.vmcb.control.insn_len = 3;
-	memcpy(fake.vmcb.control.insn_bytes, "\x48\x89\x08", 3);
+	fake.vmcb.control.insn.len = 3;
+	memcpy(fake.vmcb.control.insn.bytes, "\x48\x89\x08", 3);
 	assert_true(insn_decode(&fake.v, &insn));
 	assert_int_equal(insn.length, 1); /* stale without the feature */
 	svm_this_cpu.features = SVM_FEAT_DECODE_ASSISTS;
 	assert_true(insn_decode(&fake.v, &insn));
 	assert_int_equal(insn.length, 3);
-	fake.vmcb.control.insn_len = 0;
+	fake.vmcb.control.insn.len = 0;
 	assert_true(insn_decode(&fake.v, &insn));
 	assert_int_equal(insn.length, 1);
 }

@@ -47,8 +47,8 @@ static void randomise(void *at, size_t size)
 static const struct nested_exit some_exit = {
 	.code = UINT64_C(0x0123456789ABCDEF),
 	.info1 = UINT64_C(0x1111222233334444), .info2 = UINT64_C(0x5555666677778888),
-	.intinfo = UINT64_C(0xAAAABBBB80000B0E), .nrip = UINT64_C(0x9999AAAABBBBCCCC), .insn_len = 5,
-	.insn_bytes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+	.intinfo = UINT64_C(0xAAAABBBB80000B0E), .nrip = UINT64_C(0x9999AAAABBBBCCCC), 
+	.insn = {.len = 5, .bytes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
 };
 
 static bool leave(const struct nested_exit *exit)
@@ -97,8 +97,8 @@ static void expect_written(struct vmcb *want, uint32_t features, bool np)
 	if (features & SVM_FEAT_NRIPS)
 		c->nrip = some_exit.nrip;
 	if (features & SVM_FEAT_DECODE_ASSISTS) {
-		c->insn_len = some_exit.insn_len;
-		memcpy(c->insn_bytes, some_exit.insn_bytes, sizeof(c->insn_bytes));
+		c->insn.len = some_exit.insn.len;
+		memcpy(c->insn.bytes, some_exit.insn.bytes, sizeof(c->insn.bytes));
 	}
 }
 

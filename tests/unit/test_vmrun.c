@@ -119,8 +119,8 @@ static struct vmcb *busy_vmcb12(void)
 	c->int_shadow = INT_SHADOW_ACTIVE;
 	c->nrip = 0x5555;
 	c->clean = CLEAN_ALL;
-	memset(c->insn_bytes, 0x66, sizeof(c->insn_bytes));
-	c->insn_len = 3;
+	memset(c->insn.bytes, 0x66, sizeof(c->insn.bytes));
+	c->insn.len = 3;
 	memset(c->software, 0x77, sizeof(c->software));
 	vmcb12->save.fs.base = 0x8888;
 	vmcb12->save.cr2 = 0x9999;
