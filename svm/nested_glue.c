@@ -213,7 +213,8 @@ static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 {
 	if (unlikely(v->once.on))
 		once_end(v);
-	quirk_show_xsave(v);
+	if (unlikely(v->osxsave_hidden))
+		quirk_show_xsave(v);
 	v->held = 0;
 	exit->intinfo = v->reinject;
 	v->reinject = 0;

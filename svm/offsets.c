@@ -9,6 +9,6 @@ void offsets(void);
 void offsets(void)
 {
 	OFFSET(VCPU_REGS, struct vcpu, regs);
-	OFFSET(VCPU_VMCB_HPA, struct vcpu, vmcb_hpa);
+	OFFSET(VCPU_VMCB, struct vcpu, vmcb);
 	OFFSET(VMCB_CR2, struct vmcb, save.cr2);
 }

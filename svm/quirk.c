@@ -87,28 +87,23 @@ void quirk_detect(void)
 
 /* #UD: INT1 is one here. CR0: illegal values do not fault, and a change of the upper half or an LMSW that changes
  * nothing is none to the selective intercept. */
-static void widen_always(uint32_t *icpt)
-{
-	icpt[ICPT_DR] |= DR_ARMING;
-	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
-	icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
-}
-
-void quirk_widen01(struct vmcb *vmcb01)
+void quirk_widen_l0(uint32_t *icpt)
 {
 	if (!has_quirk(QUIRK_INTERCEPTS))
 		return;
-	widen_always(vmcb01->control.intercept);
-	vmcb01->control.clean &= ~CLEAN_I;
+	icpt[ICPT_DR] |= DR_ARMING;
+	icpt[ICPT_EXCP] |= BIT32(VEC_UD);
+	icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
 }
 
 static void widen_intercepts(uint32_t *icpt, const uint32_t *icpt12)
 {
 	const uint32_t by_int = BIT32(VEC_BP) | BIT32(VEC_OF);
 
-	widen_always(icpt);
 	if (icpt12[ICPT_MISC2] & ICPT2_RDTSCP)
 		icpt[ICPT_MISC1] |= ICPT1_RDTSC;
+	if (likely(!(icpt12[ICPT_EXCP] & (by_int | BIT32(VEC_DF)))))
+		return;
 	if (icpt12[ICPT_EXCP] & by_int)
 		icpt[ICPT_MISC1] |= BIT32(VMEXIT_SWINT % 32);
 	if (icpt12[ICPT_EXCP] & BIT32(VEC_DF)) /* merged in software: svm/inject.c */
@@ -123,26 +118,33 @@ static void widen_lmsw_rsm(uint32_t *icpt, const uint32_t *icpt12)
 		icpt[ICPT_EXCP] |= BIT32(VEC_UD);
 }
 
-static uint64_t lma_of(const struct vmcb_save *s)
+static bool is_lma_wrong(const struct vmcb_save *s)
 {
-	return (s->efer & EFER_LME) && (s->cr0 & CR0_PG) ? s->efer | EFER_LMA : s->efer & ~EFER_LMA;
+	bool lma = (s->efer & EFER_LME) && (s->cr0 & CR0_PG);
+
+	return lma != ((s->efer & EFER_LMA) != 0);
 }
 
 /* The VMCB was just written: no clean bit is set, and none needs to be cleared. */
 void quirk_widen02(struct vcpu *v)
 {
 	struct vmcb *vmcb02 = v->vmcb02;
+	struct vmcb_save *s = &vmcb02->save;
 
 	if (has_quirk(QUIRK_INTERCEPTS))
 		widen_intercepts(vmcb02->control.intercept, v->nested.snap.control.intercept);
 	if (has_quirk(QUIRK_LMSW))
 		widen_lmsw_rsm(vmcb02->control.intercept, v->nested.snap.control.intercept);
-	if (has_quirk(QUIRK_LMA))
-		vmcb02->save.efer = lma_of(&vmcb02->save);
-	quirk_hold(v);
-	if (vmcb02->control.eventinj & EVENT_V)
+	if (has_quirk(QUIRK_LMA) && unlikely(is_lma_wrong(s)))
+		s->efer ^= EFER_LMA;
+	v->held = 0;
+	if (unlikely((s->rflags & RFLAGS_RF) || (vmcb02->control.int_shadow & INT_SHADOW_ACTIVE)))
+		quirk_hold(v);
+	if (unlikely(vmcb02->control.eventinj & EVENT_V))
 		vmcb02->control.eventinj = quirk_event(v, vmcb02->control.eventinj);
-	quirk_hide_xsave(v);
+	v->osxsave_hidden = false;
+	if (s->cr4 & CR4_OSXSAVE)
+		quirk_hide_xsave(v);
 	quirk_arm(v);
 }
 
@@ -151,12 +153,10 @@ void quirk_widen02(struct vcpu *v)
 /* The emulator arms breakpoints when DR7 is written by an instruction, and disarms them by what DR7 was before. So the
  * host's DR7 always is that of the VMCB in use, but for GD. L0 takes the #DBs that this costs (kernel/trap.c); only where
  * taking one would raise the next, a breakpoint is left out. */
-void quirk_arm(struct vcpu *v)
+void quirk_rearm(struct vcpu *v)
 {
 	uint64_t dr7 = v->vmcb->save.dr7 & ~DR7_GD;
 
-	if (!has_quirk(QUIRK_BREAKPOINTS))
-		return;
 	for (unsigned n = 0; n < 4 && (dr7 & DR7_ENABLES); n++)
 		if (trap_touches(read_dr(n), sizeof(uint64_t)))
 			dr7 &= ~DR7_ENABLE(n);

@@ -7,6 +7,7 @@
 #include <amd/cpu.h>
 #include <amd/exitcode.h>
 
+#include "kernel/cpu_insn.h"
 #include "svm/vcpu.h"
 
 enum quirk {
@@ -37,12 +38,17 @@ static inline bool has_quirk(enum quirk quirk)
 /* Once at boot, before any vCPU is made. */
 void quirk_detect(void);
 
-/* Intercepts of VMCB01, and of VMCB02 as it was just built, that stand in for those that the CPU ignores. */
-void quirk_widen01(struct vmcb *vmcb01);
+/* Intercepts that stand in for those that the CPU ignores: L0's own, and more in a VMCB02 that was just built. */
+void quirk_widen_l0(uint32_t *icpt);
 void quirk_widen02(struct vcpu *v);
 
-/* Another VMCB is in use: its breakpoints. */
-void quirk_arm(struct vcpu *v);
+/* Another VMCB is in use, or its DR7 was written: its breakpoints. */
+COLD void quirk_rearm(struct vcpu *v);
+static inline void quirk_arm(struct vcpu *v)
+{
+	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != (v->vmcb->save.dr7 & ~DR7_GD)))
+		quirk_rearm(v);
+}
 /* MOV to DR0-3 exits while breakpoints are armed by hand. */
 enum resume quirk_address_write(struct vcpu *v, unsigned n);
 /* Intercepted for the same reason. */
@@ -72,8 +78,8 @@ enum resume quirk_after_exit(struct vcpu *v);
 
 /* --- quirk_event.c --- */
 
-/* VMCB02 was built, or an exit came: what must last until the instruction at RIP has run. */
-void quirk_hold(struct vcpu *v);
+/* VMCB02 was built with RF or a shadow, or an exit came: what must last until the instruction at RIP has run. */
+COLD void quirk_hold(struct vcpu *v);
 void quirk_keep_held(struct vcpu *v);
 
 /* EXITINTINFO is valid: makes it the event that was meant, or that really was under way. */

@@ -17,7 +17,6 @@
 
 void quirk_hold(struct vcpu *v)
 {
-	v->held = 0;
 	v->held_rip = v->vmcb02->save.rip;
 	if (has_quirk(QUIRK_RF) && (v->vmcb02->save.rflags & RFLAGS_RF))
 		v->held = HELD_RF;

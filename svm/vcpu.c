@@ -63,8 +63,10 @@ static bool alloc_parts(struct vcpu *v)
 
 static void init_inputs02(struct vcpu *v)
 {
+	memcpy(v->intercepts, l0_intercepts, sizeof(l0_intercepts));
+	quirk_widen_l0(v->intercepts);
 	v->inputs02 = (struct vmcb02_inputs){
-		.intercepts = l0_intercepts,
+		.intercepts = v->intercepts,
 		.iopm = hpa_of(v->l1->iopm),
 		.msrpm01 = v->l1->msrpm,
 		.msrpm02 = v->msrpm02,
@@ -117,7 +119,6 @@ void vcpu_destroy(struct vcpu *v)
 void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb)
 {
 	v->vmcb = vmcb;
-	v->vmcb_hpa = hpa_of(vmcb);
 	v->counts = vmcb == v->vmcb02 ? v->exit_counts[1] : v->exit_counts[0];
 	memo_use_tables(v);
 }
@@ -146,9 +147,8 @@ static void reset_control(struct vcpu *v)
 	struct vmcb_control *c = &v->vmcb01->control;
 
 	memset(c, 0, sizeof(*c));
-	memcpy(c->intercept, l0_intercepts, sizeof(l0_intercepts));
+	memcpy(c->intercept, v->intercepts, sizeof(v->intercepts));
 	c->intercept[ICPT_EXCP] |= BIT32(VEC_DB) | BIT32(VEC_GP); /* virtual GIF; virtual SVME, which is 0 now */
-	quirk_widen01(v->vmcb01);
 	c->iopm_base = hpa_of(v->l1->iopm).a;
 	c->msrpm_base = hpa_of(v->l1->msrpm).a;
 	c->asid = ASID_L1;

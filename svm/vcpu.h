@@ -70,8 +70,7 @@ struct vcpu {
 		struct vcpu_value value;
 	};
 	/* What follows is made anew at a restore, or says nothing about the guest: not saved. */
-	hpa_t vmcb_hpa;               /* of `vmcb` */
-	struct vmcb *vmcb;            /* the one to run */
+	struct vmcb *vmcb;            /* the one to run; L0's memory is mapped one to one, so it is a physical address, too */
 	struct vmcb *vmcb01, *vmcb02;
 	struct l1 *l1;
 	unsigned index;               /* within the L1 */
@@ -90,6 +89,7 @@ struct vcpu {
 	uint64_t exit_counts[2][EXIT_COUNTERS]; /* [level - 1] */
 	uint64_t *counts;             /* those of the level that runs */
 	const uint32_t *apic_attention; /* of this vCPU's APIC: not 0 when machine_wants_attention() */
+	uint32_t intercepts[ICPT_COUNT]; /* what L0 must see of any level */
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
 	struct memo memos[MEMO_COUNT];
 	struct pause_clock pause_clock;
@@ -140,7 +140,7 @@ void vcpu_init(struct vcpu *v);
 /* Begins at vector << 12 in real mode. */
 void vcpu_startup(struct vcpu *v, uint8_t vector);
 /* Between an exit and the next entry: events, halts. False: the L1 has ended. */
-bool vcpu_ready(struct vcpu *v);
+OWN_FRAME bool vcpu_ready(struct vcpu *v);
 /* May vcpu_ready() have anything to do? */
 static inline bool vcpu_has_work(const struct vcpu *v)
 {

@@ -33,7 +33,7 @@ svm_loop:
 	; IF=1 with GIF=0: lets physical interrupts end the guest's run (V_INTR_MASKING) and nothing else. The shadow
 	; of STI is long over at VMRUN, so it cannot leak into the guest.
 	sti
-	mov rcx, [rax + VCPU_VMCB_HPA]
+	mov rcx, [rax + VCPU_VMCB]
 	mov rcx, [rcx + VMCB_CR2]
 	mov cr2, rcx			; measured: Bochs 2.7 does not load it (docs/engines.md)
 	mov rcx, [rax + REG(1)]
@@ -50,7 +50,7 @@ svm_loop:
 	mov r13, [rax + REG(13)]
 	mov r14, [rax + REG(14)]
 	mov r15, [rax + REG(15)]
-	mov rax, [rax + VCPU_VMCB_HPA]
+	mov rax, [rax + VCPU_VMCB]
 	; From here to the last store every register but RSP is the guest's: no call, no host memory but the stack.
 	vmrun
 global svm_vmrun_return
