@@ -31,11 +31,6 @@ bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, con
 		       const struct vmcb *vmcb02);
 
 /* merge.c */
-struct vmcb02_tables {
-	uint64_t ncr3;
-	uint32_t asid;
-	uint8_t tlb_control;
-};
 void vmcb02_refresh(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
 		    const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
 void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap,

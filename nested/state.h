@@ -39,11 +39,32 @@ struct vmcb12 {
 	struct vmcb_save save;
 };
 
+/* The nested table and the TLB tag that L2 runs with. */
+struct vmcb02_tables {
+	uint64_t ncr3;
+	uint32_t asid;
+	uint8_t tlb_control;
+};
+
 /* A soft interrupt or INT3/INTO that L1 injects returns to nRIP, which CPUs without NRIPS do not read: L2 then
  * starts with RIP = nRIP, and gets the old one back if the delivery is interrupted. */
 struct soft_event {
 	bool pending;
 	uint64_t event, old_rip, next_rip;
+};
+
+/* What VMRUN chose last time for one of L1's ASIDs, and all that it chose it by. Drops and flushes are counters that
+ * stand still while the choice is good. Zero: nothing chosen yet, since no accepted VMRUN has ASID 0. */
+#define LAST_TABLES 8
+struct last_tables {
+	uint32_t asid12;
+	bool np;
+	uint64_t ncr3;
+	uint64_t efer01, cr4_01; /* L1's: they give the format of its tables */
+	uint64_t drops, flushes;
+	struct npt12 npt12;
+	struct npt02_root *root;
+	struct vmcb02_tables chosen;
 };
 
 /* What an L1 vCPU is, as far as SVM goes: a value, that save.c copies as a whole. */
@@ -73,6 +94,8 @@ struct nested {
 	struct npt02_root *root;  /* its shadow; NULL without nested paging     vmrun.c */
 	struct npt02 npt02;       /*                                            npt02.c */
 	struct tlb02 tlb02;       /*                                            tlb02.c */
+	struct last_tables last[LAST_TABLES]; /* by the low bits of the ASID        vmrun.c */
+	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */
 	uint64_t vmrun_count, full_exit_count;
 	uint64_t refusals[REASON_COUNT];

@@ -20,10 +20,12 @@ void tlb02_init(struct tlb02 *tlb02, uint32_t first_asid, uint32_t tag_count)
 void tlb02_flush_all(struct tlb02 *tlb02)
 {
 	tlb02->epoch++;
+	tlb02->flushes++;
 }
 
 void tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12)
 {
+	tlb02->flushes++;
 	for (uint32_t i = 0; i < tlb02->tag_count; i++)
 		if (tlb02->tags[i].asid12 == asid12)
 			tlb02->tags[i].epoch = 0;
@@ -41,6 +43,7 @@ static struct tlb02_tag *tag_find(struct tlb02 *tlb02, uint32_t asid12, hpa_t ta
 		if (tag->last_use < oldest->last_use)
 			oldest = tag;
 	}
+	tlb02->flushes++;
 	*oldest = (struct tlb02_tag){.asid12 = asid12, .table = table};
 	return oldest;
 }

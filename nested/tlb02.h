@@ -19,6 +19,7 @@ struct tlb02 {
 	uint32_t first_asid; /* physical ASIDs first_asid .. first_asid + tag_count - 1 are ours */
 	uint32_t tag_count;
 	uint64_t epoch;      /* tags with an older epoch hold stale entries */
+	uint64_t flushes;    /* counts what may have made a tag stale or another's */
 	uint64_t clock;
 	struct tlb02_tag tags[TLB02_TAGS];
 };

@@ -88,7 +88,8 @@ static void obey_tlb_control(struct nested *n)
 }
 
 /* The nested table and the TLB tag that L2 runs with. */
-static struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in)
+static OWN_FRAME struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *vmcb01,
+						    const struct vmcb02_inputs *in)
 {
 	hpa_t table = in->npt01_root;
 	bool fresh = false, flush;
@@ -104,9 +105,48 @@ static struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *v
 	t.ncr3 = table.a;
 	t.asid = tlb02_asid(&n->tlb02, n->snap.control.asid, table, &flush);
 	t.tlb_control = TLB_CONTROL_NONE;
+	n->last[n->snap.control.asid % LAST_TABLES] = (struct last_tables){
+		.asid12 = n->snap.control.asid, .np = (n->snap.control.misc & MISC_NP) != 0,
+		.ncr3 = n->snap.control.ncr3, .efer01 = vmcb01->save.efer, .cr4_01 = vmcb01->save.cr4,
+		.drops = n->npt02.drops, .flushes = n->tlb02.flushes, .npt12 = n->npt12, .root = n->root,
+		.chosen = t,
+	};
 	if (fresh || flush)
 		t.tlb_control = n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
 	return t;
+}
+
+/* Mostly L1 runs the same L2s again, and nothing was flushed. */
+static bool is_as_last(const struct nested *n, const struct last_tables *last, const struct vmcb *vmcb01)
+{
+	const struct vmcb_control *c = &n->snap.control;
+
+	return c->tlb_control == TLB_CONTROL_NONE && last->asid12 == c->asid && last->ncr3 == c->ncr3 &&
+	       last->np == ((c->misc & MISC_NP) != 0) && last->efer01 == vmcb01->save.efer &&
+	       last->cr4_01 == vmcb01->save.cr4 && last->drops == n->npt02.drops &&
+	       last->flushes == n->tlb02.flushes;
+}
+
+static struct vmcb02_tables tables_of(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in)
+{
+	const struct last_tables *last = &n->last[n->snap.control.asid % LAST_TABLES];
+
+	if (unlikely(!is_as_last(n, last, vmcb01)))
+		return choose_tables(n, vmcb01, in);
+	n->root = last->root;
+	if (last->np)
+		n->npt12 = last->npt12;
+	return last->chosen;
+}
+
+static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02_inputs *in)
+{
+	const struct vmcb_control *c = &n->snap.control;
+	bool asked = (c->intercept[ICPT_MISC1] & ICPT1_MSR) != 0;
+
+	if (asked || !n->msrpm02_plain)
+		msrpm02_merge(port, l1pa(c->msrpm_base), asked, in->msrpm01, in->msrpm02);
+	n->msrpm02_plain = !asked;
 }
 
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
@@ -124,9 +164,8 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
 		return VMRUN_REFUSED;
 	}
-	tables = choose_tables(n, vmcb01, in);
-	msrpm02_merge(port, l1pa(c->msrpm_base), (c->intercept[ICPT_MISC1] & ICPT1_MSR) != 0, in->msrpm01,
-		      in->msrpm02);
+	tables = tables_of(n, vmcb01, in);
+	merge_msrpm(n, port, in);
 	if (likely(n->vmcb02_built))
 		vmcb02_refresh(vmcb02, &n->snap, vmcb01, in, &tables);
 	else
