@@ -126,8 +126,9 @@ struct plane_ops {
 	 * that of an uploaded file without users, which the new one then replaces at upload_end(). */
 	enum plane_result (*upload_begin)(const char *name, size_t len, uint64_t size, uint8_t **at,
 					  struct plane_error *error);
-	/* keep: the file appears; else its memory is given back. Nothing happens without upload_begin(). */
-	void (*upload_end)(bool keep);
+	/* keep: the file appears, unless what upload_begin() asks is no longer so; else its memory is given back, and
+	 * that is PLANE_OK. The memory at *at is not the caller's any more. Nothing happens without upload_begin(). */
+	enum plane_result (*upload_end)(bool keep, struct plane_error *error);
 	enum plane_result (*file_remove)(const char *name, size_t len, struct plane_error *error);
 
 	/* --- guests --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/command.c - what the monitor's commands do.
  * Reads guests' counters without stopping them; life_lock keeps their vCPUs from going away meanwhile. Everything
- * is printed to the `out` of the session that asked. Before: monitor.c. Next: vmm.c. */
+ * is printed to the `out` of the session that asked. Before: monitor.c. Next: guests.c. */
 #include "svm/command.h"
 
 #include <compiler.h>
@@ -13,6 +13,7 @@
 #include "svm/config.h"
 #include "svm/exit_names.h"
 #include "svm/guest_console.h"
+#include "svm/guests.h"
 #include "svm/report.h"
 #include "svm/vcpu.h"
 #include "svm/vmm.h"
@@ -22,8 +23,12 @@
 	X(vms, "", "all guests: number, state, memory, vCPUs")                                     \
 	X(exits, "[guest]", "how often and why guests left their CPUs, by level")                  \
 	X(regs, "[guest [vcpu]]", "registers at the last exit")                                    \
+	X(files, "", "what guests can be made of: boot modules and uploads")                       \
+	X(create, "<file>", "makes the guest that a file describes")                               \
+	X(start, "<guest>", "starts a guest that was made, or has ended")                          \
+	X(stop, "<guest>", "ends a guest")                                                         \
 	X(reset, "<guest>", "starts a guest anew from its modules")                                \
-	X(end, "<guest>", "ends a guest")                                                          \
+	X(destroy, "<guest>", "ends a guest and forgets it")                                       \
 	X(log, "", "what Nestling has logged")                                                     \
 	X(focus, "<guest>", "gives the console to a guest")
 
@@ -87,7 +92,7 @@ static struct l1 *optional_guest(char **args, bool *all, struct out *out)
 static void command_help(char *args, struct out *out)
 {
 	(void)args;
-#define COMMAND_HELP(name, arguments, what) out_print(out, "  %-6s %-15s %s\n", #name, arguments, what);
+#define COMMAND_HELP(name, arguments, what) out_print(out, "  %-7s %-15s %s\n", #name, arguments, what);
 	COMMANDS(COMMAND_HELP)
 	out_print(out, "A guest is its name or its number. Ctrl-] and a digit leave for that guest's console.\n");
 }
@@ -96,7 +101,7 @@ static const char *state_name(const struct l1 *l1)
 {
 	switch ((enum l1_state)l1->state) {
 	case L1_EMPTY: return "empty";
-	case L1_CREATED: return "starting";
+	case L1_CREATED: return "created";
 	case L1_RUNNING: return l1->stop == L1_GO ? "running" : "stopping";
 	case L1_ENDED: return "ended";
 	}
@@ -113,7 +118,8 @@ static void command_vms(char *args, struct out *out)
 		    (unsigned long long)(l1->config->memory / MIB(1)), l1->vcpu_count, l1->vcpu_count == 1 ? "" : "s",
 		    ended ? ": " : "", ended ? l1->end_reason : "");
 	}
-	out_print(out, "%u CPUs, %llu MiB free\n", smp_cpu_count(), (unsigned long long)(pmm_free_bytes() / MIB(1)));
+	out_print(out, "%u of %u CPUs free, %llu KiB of memory free\n", guests_free_cpus(), smp_cpu_count(),
+		  (unsigned long long)(pmm_free_bytes() / KIB(1)));
 }
 
 static void show_nested(const struct nested *n, struct out *out)
@@ -176,22 +182,46 @@ static void command_regs(char *args, struct out *out)
 	}
 }
 
-static void command_reset(char *args, struct out *out)
+static void command_files(char *args, struct out *out)
 {
-	struct l1 *l1 = find_guest(next_word(&args), out);
-	char error[CONFIG_ERROR_MAX];
+	struct plane_file f;
 
-	if (l1 && !vmm_restart(l1, error, sizeof(error)))
-		out_print(out, "%s\n", error);
+	(void)args;
+	for (unsigned n = 0; files_at(guests_files(), n, &f); n++)
+		out_print(out, "%-31s %8llu KiB %s, used %u time%s\n", f.name,
+			  (unsigned long long)(align_up(f.size, KIB(1)) / KIB(1)),
+			  f.uploaded ? "uploaded" : "boot module", f.users, f.users == 1 ? "" : "s");
 }
 
-static void command_end(char *args, struct out *out)
+static void command_create(char *args, struct out *out)
 {
-	struct l1 *l1 = find_guest(next_word(&args), out);
+	const char *name = next_word(&args);
+	const struct boot_module *file = files_find(guests_files(), name, strlen(name));
+	struct plane_error error;
+	struct l1 *l1 = NULL;
 
-	if (l1)
-		l1_stop(l1, L1_STOP_END, "ended from the monitor");
+	if (!file)
+		out_print(out, "%s is no file; files lists them\n", *name ? name : "That");
+	else if (guests_create(name, hpa_ptr(file->start), file->size, &l1, &error) != PLANE_OK)
+		out_print(out, "%s\n", error.text);
+	else
+		out_print(out, "guest %s is number %u; start it\n", l1->name, l1->index + 1);
 }
+
+/* Four that differ in their name only. */
+#define ACTION(name)                                                                               \
+	static void command_##name(char *args, struct out *out)                                    \
+	{                                                                                          \
+		struct l1 *l1 = find_guest(next_word(&args), out);                                 \
+		struct plane_error error;                                                          \
+                                                                                                   \
+		if (l1 && guests_##name(l1, &error) != PLANE_OK)                                   \
+			out_print(out, "%s\n", error.text);                                        \
+	}
+ACTION(start)
+ACTION(stop)
+ACTION(reset)
+ACTION(destroy)
 
 static void command_log(char *args, struct out *out)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/config.c - reads nestling.cfg. Pure: text and the list of modules in, struct config out.
+/* svm/config.c - reads nestling.cfg. Pure: text and the store of files in, struct config out.
  * Every mistake has its own message with the line and a way out; the first one ends the reading.
- * Format: docs/guests.md. Next: vmm.c, which makes the guests. */
+ * Format: docs/guests.md. Next: guests.c, which makes the guests. */
 #include "svm/config.h"
 
 #include "kernel/log.h"
@@ -33,7 +33,8 @@ static const char option_list[] = OPTIONS(OPTION_LIST);
 
 struct parser {
 	struct config *config;
-	const struct bootinfo *bi;
+	const char *source;
+	const struct files *files;
 	struct l1_config *guest; /* the one being described */
 	unsigned line, guest_line;
 	uint32_t seen; /* options that this guest had, bit per enum option */
@@ -82,7 +83,7 @@ static struct text text_word(struct text *rest)
 static bool PRINTF_LIKE(2, 3) fail(struct parser *p, const char *fmt, ...)
 {
 	char *error = p->config->error;
-	size_t used = (size_t)ksnprintf(error, CONFIG_ERROR_MAX, CONFIG_FILE " line %u: ", p->line);
+	size_t used = (size_t)ksnprintf(error, CONFIG_ERROR_MAX, "%s line %u: ", p->source, p->line);
 	va_list args;
 
 	va_start(args, fmt);
@@ -155,14 +156,9 @@ static bool set_nested(struct parser *p, struct text value)
 
 static bool find_module(struct parser *p, struct text name, const struct boot_module **file)
 {
-	for (uint32_t i = 0; i < p->bi->module_count; i++) {
-		const struct boot_module *m = &p->bi->modules[i];
-
-		*file = m;
-		if (m->name_len == name.len && memcmp(m->name, name.at, name.len) == 0)
-			return true;
-	}
-	return fail(p, "there is no module '%.*s'; add a module2 line with that name to grub.cfg", QUOTE(name));
+	*file = files_find(p->files, name.at, name.len);
+	return *file || fail(p, "there is no module '%.*s'; add a module2 line with that name to grub.cfg, or upload it",
+			     QUOTE(name));
 }
 
 static bool add_module(struct parser *p, struct text value)
@@ -220,7 +216,7 @@ static bool set_svm(struct parser *p, struct text list)
 
 /* --- guests --- */
 
-static bool is_name(struct text t)
+bool config_is_name(struct text t)
 {
 	for (size_t i = 0; i < t.len; i++) {
 		char c = t.at[i];
@@ -251,7 +247,7 @@ static bool begin_guest(struct parser *p, struct text name)
 
 	if (!end_guest(p))
 		return false;
-	if (!is_name(name))
+	if (!config_is_name(name))
 		return fail(p, "'%.*s' is no guest name; use up to %u letters, digits, '-', '_' or '.'", QUOTE(name),
 			    L1_NAME_MAX - 1);
 	if (c->guest_count == L1_MAX)
@@ -332,7 +328,7 @@ static bool parse_line(struct parser *p, struct text line)
 	struct text value = text_trim(cut_comment(line));
 
 	if (!is_text(line))
-		return fail(p, "a byte that is no text; is " CONFIG_FILE " the right file?");
+		return fail(p, "a byte that is no text; is %s the right file?", p->source);
 	if (value.len == 0)
 		return true;
 
@@ -370,9 +366,10 @@ static struct text next_line(struct text *rest)
 	return line;
 }
 
-bool config_parse(struct config *config, const char *text, size_t size, const struct bootinfo *bi)
+bool config_parse(struct config *config, const char *source, const char *text, size_t size,
+		  const struct files *files)
 {
-	struct parser p = {.config = config, .bi = bi};
+	struct parser p = {.config = config, .source = source, .files = files};
 	struct text rest = {text, size};
 
 	config->guest_count = 0;
@@ -383,8 +380,8 @@ bool config_parse(struct config *config, const char *text, size_t size, const st
 			return false;
 	}
 	if (!p.guest) {
-		ksnprintf(config->error, CONFIG_ERROR_MAX, CONFIG_FILE " describes no guest; add 'guest <name>' with "
-							   "memory and image, see docs/guests.md");
+		ksnprintf(config->error, CONFIG_ERROR_MAX,
+			  "%s describes no guest; add 'guest <name>' with memory and image, see docs/guests.md", source);
 		return false;
 	}
 	return end_guest(&p);

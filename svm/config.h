@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/config.h - the guest description, nestling.cfg, as values. The format is told in docs/guests.md.
- * Strings are slices of the text and modules are those of the boot loader: both stay where they are. */
+ * Strings are slices of the text and modules are those of files.h: both stay where they are while a guest lives. */
 #ifndef SVM_CONFIG_H
 #define SVM_CONFIG_H
 
 #include <bootinfo.h>
 
+#include "svm/files.h"
 #include "svm/l1.h"
 
 #define CONFIG_FILE "nestling.cfg"
@@ -44,7 +45,11 @@ struct config {
 	char error[CONFIG_ERROR_MAX]; /* one line: what is wrong; what to do */
 };
 
-/* False: config->error names the line and says what to do. */
-bool config_parse(struct config *config, const char *text, size_t size, const struct bootinfo *bi);
+/* Letters, digits, '-', '_', '.'; 1 to L1_NAME_MAX - 1 of them. */
+bool config_is_name(struct text name);
+
+/* `source`: what the text is called in messages. False: config->error names the line and says what to do. */
+bool config_parse(struct config *config, const char *source, const char *text, size_t size,
+		  const struct files *files);
 
 #endif

@@ -184,6 +184,16 @@ static void move_focus(struct l1 *l1)
 	print(title);
 }
 
+/* To the next guest, or the monitor: nobody asked for it, so what is known of that guest is not shown again. */
+static void pass_focus(const struct l1 *from)
+{
+	struct l1 *next = vmm_other_guest(from);
+
+	move_focus(next);
+	if (next)
+		show_rest(next);
+}
+
 /* The first focus is silent: nothing was there before it. */
 void guest_console_focus(struct l1 *l1)
 {
@@ -198,11 +208,8 @@ void guest_console_focus(struct l1 *l1)
 	spin_unlock(&console_lock);
 }
 
-/* Nobody asked for the next guest's console: what is known of it already is not shown again. */
 void guest_console_ended(struct l1 *l1)
 {
-	struct l1 *next = vmm_other_guest(l1);
-
 	spin_lock(&console_lock);
 	line_open = line_open || !focus; /* the monitor's prompt */
 	end_line();
@@ -210,11 +217,18 @@ void guest_console_ended(struct l1 *l1)
 	klog("guest %s ended: %s", l1->name, l1->end_reason);
 	if (!focus)
 		monitor_redraw();
-	if (focus == l1 && (next || vmm_stays())) {
-		move_focus(next);
-		if (next)
-			show_rest(next);
-	}
+	if (focus == l1 && (vmm_other_guest(l1) || vmm_stays()))
+		pass_focus(l1);
+	spin_unlock(&console_lock);
+}
+
+/* Under the lock, because other CPUs walk the list to show lines that wait. */
+void guest_console_list(struct l1 **slot, struct l1 *l1)
+{
+	spin_lock(&console_lock);
+	if (*slot && focus == *slot)
+		pass_focus(*slot);
+	*slot = l1;
 	spin_unlock(&console_lock);
 }
 

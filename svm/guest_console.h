@@ -26,6 +26,8 @@ void guest_console_poll(void);
 /* Gives the console to a guest; null: to the monitor. */
 void guest_console_focus(struct l1 *l1);
 bool guest_console_is_monitor(void);
+/* *slot, a place in the list of guests, becomes `l1`; a guest that was in it loses the console. CPU 0. */
+void guest_console_list(struct l1 **slot, struct l1 *l1);
 /* The guest writes no more: shows what is left and why it ended, gives the console to the next. */
 void guest_console_ended(struct l1 *l1);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/l1.c - makes an L1 out of its description, resets it, and gives everything back.
  * Decides where its RAM lies in host memory. Allocates at set-up only: nothing here runs while vCPUs run, but
- * l1_end() and l1_stop(). Next: load.c (the image), vcpu.c (a vCPU's life), vmm.c (who calls this, when). */
+ * l1_end() and l1_stop(). Next: load.c (the image), vcpu.c (a vCPU's life), guests.c (who calls this, when). */
 #include "svm/l1.h"
 #include "svm/msr.h"
 
@@ -14,6 +14,7 @@
 #include "kernel/string.h"
 #include "kernel/time.h"
 #include "kernel/wall_clock.h"
+#include "svm/answer.h"
 #include "svm/config.h"
 #include "svm/vcpu.h"
 
@@ -66,36 +67,33 @@ static bool build_tables(struct l1 *l1)
 	return l1->msrpm && l1->iopm && npt_init(&l1->npt01) && map_ram(l1, &l1->low) && map_ram(l1, &l1->high);
 }
 
-static bool build_memory(struct l1 *l1, char *error, size_t error_size)
+static enum plane_result build_memory(struct l1 *l1, struct plane_error *error)
 {
 	uint64_t size = l1->config->memory, low = min_u64(size, L1_LOW_LIMIT);
 	uint64_t free_mib = pmm_free_bytes() / MIB(1);
 
 	if (alloc_ram(&l1->low, 0, low) && alloc_ram(&l1->high, L1_HIGH_BASE, size - low) && build_tables(l1))
-		return true;
-	ksnprintf(error, error_size,
-		  "guest %s needs %llu MiB in one piece, only %llu MiB are free; lower memory in " CONFIG_FILE
-		  " or give the machine more",
-		  l1->name, (unsigned long long)(size / MIB(1)), (unsigned long long)free_mib);
-	return false;
+		return PLANE_OK;
+	return answer(error, PLANE_NO_ROOM,
+		      "guest %s needs %llu MiB in one piece, only %llu MiB are free; lower its memory or give the "
+		      "machine more",
+		      l1->name, (unsigned long long)(size / MIB(1)), (unsigned long long)free_mib);
 }
 
 /* --- life --- */
 
-static bool build_vcpus(struct l1 *l1, char *error, size_t error_size)
+static enum plane_result build_vcpus(struct l1 *l1, struct plane_error *error)
 {
 	for (unsigned i = 0; i < l1->vcpu_count; i++) {
 		l1->vcpus[i] = vcpu_create(l1, i);
-		if (!l1->vcpus[i]) {
-			ksnprintf(error, error_size, "no memory for vCPU %u of guest %s; give the machine more", i,
-				  l1->name);
-			return false;
-		}
+		if (!l1->vcpus[i])
+			return answer(error, PLANE_NO_ROOM, "no memory for vCPU %u of guest %s; give the machine more",
+				      i, l1->name);
 	}
-	return true;
+	return PLANE_OK;
 }
 
-static void reset_machine(struct l1 *l1)
+void l1_power_on(struct l1 *l1)
 {
 	struct machine_config machine = {
 		.vcpu_count = l1->vcpu_count,
@@ -105,9 +103,11 @@ static void reset_machine(struct l1 *l1)
 		.boot_seconds = wall_clock_seconds(),
 	};
 
+	spin_lock(&l1->dev_lock);
 	l1->start_ns = time_now_ns();
 	machine_init(&l1->machine, &machine, l1_host(l1));
 	vacpi_build(l1_ptr(l1, l1pa(L1_ACPI_BASE), L1_ACPI_SIZE), L1_ACPI_SIZE, L1_ACPI_BASE, &machine);
+	spin_unlock(&l1->dev_lock);
 }
 
 /* RAM comes zeroed from the allocator: the first time this would be work for nothing. */
@@ -122,9 +122,7 @@ const char *l1_reset(struct l1 *l1)
 {
 	if (l1->state != L1_EMPTY)
 		clear_ram(l1);
-	spin_lock(&l1->dev_lock);
-	reset_machine(l1);
-	spin_unlock(&l1->dev_lock);
+	l1_power_on(l1);
 
 	const char *error = load_image(l1, l1->config, &l1->entry);
 
@@ -137,19 +135,29 @@ const char *l1_reset(struct l1 *l1)
 	return error;
 }
 
-bool l1_build(struct l1 *l1, char *error, size_t error_size)
+static enum plane_result build_image(struct l1 *l1, struct plane_error *error)
+{
+	const struct boot_module *image = l1->config->image;
+	const char *what = l1_reset(l1);
+
+	if (!what)
+		return answer_ok(error);
+	return answer(error, PLANE_BAD, "guest %s: image %.*s: %s", l1->name, (int)image->name_len, image->name, what);
+}
+
+enum plane_result l1_build(struct l1 *l1, struct plane_error *error)
 {
 	l1->state = L1_EMPTY;
-	if (build_memory(l1, error, error_size) && build_vcpus(l1, error, error_size)) {
-		const char *what = l1_reset(l1);
 
-		if (!what)
-			return true;
-		ksnprintf(error, error_size, "guest %s: image %.*s: %s", l1->name,
-			  (int)l1->config->image->name_len, l1->config->image->name, what);
-	}
-	l1_release(l1);
-	return false;
+	enum plane_result result = build_memory(l1, error);
+
+	if (result == PLANE_OK)
+		result = build_vcpus(l1, error);
+	if (result == PLANE_OK)
+		result = build_image(l1, error);
+	if (result != PLANE_OK)
+		l1_release(l1);
+	return result;
 }
 
 /* Under life_lock, because the monitor may be looking at a vCPU. */

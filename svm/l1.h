@@ -6,6 +6,7 @@
 
 #include <addr.h>
 #include <compiler.h>
+#include <plane.h>
 
 #include "kernel/spinlock.h"
 #include "svm/guest_console.h"
@@ -14,12 +15,12 @@
 #include "vdev/vdev.h"
 
 #define L1_MAX 16
-#define L1_NAME_MAX 32
+#define L1_NAME_MAX PLANE_NAME_MAX
 #define L1_LOW_LIMIT GIB(3)
 #define L1_HIGH_BASE GIB(4)
 #define L1_ACPI_BASE UINT64_C(0xE0000)
 #define L1_ACPI_SIZE KIB(128)
-#define L1_REASON_MAX 160
+#define L1_REASON_MAX PLANE_REASON_MAX
 
 struct vcpu;
 
@@ -35,15 +36,19 @@ enum l1_state { L1_EMPTY, L1_CREATED, L1_RUNNING, L1_ENDED };
 /* Why the vCPUs leave their run loops; the first one that says so decides. */
 enum l1_stop { L1_GO, L1_STOP_RESTART, L1_STOP_END, L1_STOP_DIED };
 
+/* What a person wants of it; guests.c sees to it in the host turn. */
+enum l1_wish { L1_WISH_NONE, L1_WISH_END, L1_WISH_FORGET };
+
 /* Letters: [I] set once at creation, [m] under dev_lock, [l] under life_lock, [a] atomic, [s] while no vCPU
  * runs. [B] by l1_build(), gone when the guest has ended. Lock order: dev_lock, life_lock. */
 struct l1 {
 	const struct l1_config *config; /* [I] */
 	const char *name;       /* [I] */
-	unsigned index;         /* [I] */
+	unsigned index;         /* [I] its number, from 0 */
+	uint32_t id;            /* [I] never used again */
 	unsigned vcpu_count;    /* [I] */
 	bool nested;            /* [I] SVM offered */
-	unsigned cpus[MACHINE_MAX_VCPUS]; /* [I] the physical CPU of each vCPU */
+	unsigned cpus[MACHINE_MAX_VCPUS]; /* [B] the physical CPU of each vCPU */
 	struct l1_ram low, high; /* [B] */
 	struct npt npt01;       /* [B] RAM never moves */
 	uint8_t *msrpm;         /* [B] our MSR map for L1, MSRPM_SIZE, all ones at first */
@@ -56,6 +61,7 @@ struct l1 {
 	struct vcpu *vcpus[MACHINE_MAX_VCPUS]; /* [B] [l] */
 	_Atomic int state;      /* [a] enum l1_state */
 	_Atomic int stop;       /* [a] enum l1_stop; not L1_GO: vCPUs leave their run loops */
+	_Atomic int wish;       /* [a] enum l1_wish; CPU 0 writes it. With one, the guest does not restart */
 	_Atomic unsigned running_vcpus; /* [a] */
 	char end_reason[L1_REASON_MAX]; /* [l] */
 	struct guest_output output; /* guest_console.c */
@@ -78,10 +84,12 @@ void l1_end(struct l1 *l1, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The guest's own wish, or a person's: no register report. how: L1_STOP_END or L1_STOP_RESTART. */
 void l1_stop(struct l1 *l1, enum l1_stop how, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* --- life: vmm.c calls these --- */
+/* --- life: guests.c and vmm.c call these --- */
 
-/* Memory, tables, devices, vCPUs, image. False: nothing is held, and `error` says what is wrong; what to do. */
-bool l1_build(struct l1 *l1, char *error, size_t error_size);
+/* Memory, tables, devices, vCPUs, image; `cpus` are chosen. When it fails, nothing is held. */
+enum plane_result l1_build(struct l1 *l1, struct plane_error *error);
+/* Its devices as at power-on, its time 0: the last thing before its first vCPU runs. */
+void l1_power_on(struct l1 *l1);
 /* As after power-on, in the memory it has: called by l1_build() and for a restart. Null, or what is wrong. */
 const char *l1_reset(struct l1 *l1);
 /* Gives everything back that l1_build() took. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/turn.c - the host turn: the console, then the management plane.
+/* svm/turn.c - the host turn: the console, guests that are to go, the management plane.
  * Runs on CPU 0 alone, whether that runs a vCPU or not: from vcpu_host_work() or vmm.c's idle loop. The guest of
- * CPU 0 stands still meanwhile, so each part does a bounded amount of work. Next: guest_console.c; net/. */
+ * CPU 0 stands still meanwhile, so each part does a bounded amount of work. Next: guest_console.c, guests.c; net/. */
 #include "svm/turn.h"
 
 #include <bits.h>
 
 #include "svm/guest_console.h"
+#include "svm/guests.h"
 
 static plane_turn_fn *plane;         /* [I] */
 static uint64_t due = PLANE_NO_TURN; /* CPU 0 */
@@ -21,6 +22,7 @@ bool turn_take(void)
 	uint64_t before = due;
 
 	guest_console_poll();
+	guests_turn();
 	if (plane)
 		due = plane();
 	return due != before;

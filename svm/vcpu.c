@@ -78,11 +78,13 @@ static void init_inputs02(struct vcpu *v)
 struct vcpu *vcpu_create(struct l1 *l1, unsigned index)
 {
 	struct vcpu *v = page_alloc(VCPU_BYTES);
-	void *pool = l1->nested ? page_alloc(SHADOW_POOL_PAGES * PAGE_SIZE) : NULL;
 	struct nested_caps caps;
 
 	if (!v)
 		return NULL;
+
+	void *pool = l1->nested ? page_alloc(SHADOW_POOL_PAGES * PAGE_SIZE) : NULL;
+
 	v->l1 = l1;
 	v->index = index;
 	v->shadow_pool = pool;

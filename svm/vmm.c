@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/vmm.c - all guests: reads nestling.cfg, makes them, gives each vCPU a CPU, and sees them to their end.
- * Decides which CPU runs which vCPU, and what follows when the last vCPU of a guest stops: restart or release.
- * CPU 0 looks after the console, whether it runs a vCPU too or not. Next: l1.c, vcpu.c; monitor.c. */
+/* svm/vmm.c - all guests: the list of them, and their run from the launch of their vCPUs to their end.
+ * Decides what follows when the last vCPU of a guest stops: restart or release; and when the machine is switched off.
+ * CPU 0 takes the host turn, whether it runs a vCPU too or not. Next: guests.c, vcpu.c; turn.c. */
 #include "svm/vmm.h"
 
 #include "kernel/irq.h"
 #include "kernel/log.h"
-#include "kernel/panic.h"
-#include "kernel/pmm.h"
 #include "kernel/power.h"
 #include "kernel/smp.h"
 #include "kernel/time.h"
-#include "svm/caps.h"
-#include "svm/config.h"
-#include "svm/enable.h"
-#include "svm/features.h"
 #include "svm/guest_console.h"
+#include "svm/guests.h"
 #include "svm/report.h"
 #include "svm/turn.h"
 #include "svm/vcpu.h"
 
 #define CONSOLE_PERIOD_NS (10 * NS_PER_MS) /* how often an idle CPU 0 looks at the console */
 
-static struct config config;               /* [I] */
-static struct l1 *guests[L1_MAX];          /* [I] config.guest_count of them */
+/* Written by CPU 0 under the console's lock: so CPU 0 may walk it as it likes, others while they hold that lock. */
+static struct l1 *guests[L1_MAX];
 static bool stays;                         /* [I] */
 static struct vcpu *_Atomic boot_cpu_vcpu; /* [a] what CPU 0 is to run next, as smp_call does for the others */
 static _Atomic unsigned died_count;        /* [a] guests that did not end of their own will */
@@ -40,6 +35,11 @@ struct l1 *vmm_next(const struct l1 *after)
 			return guests[i];
 	}
 	return NULL;
+}
+
+void vmm_list(unsigned n, struct l1 *l1)
+{
+	guest_console_list(&guests[n], l1);
 }
 
 struct l1 *vmm_other_guest(const struct l1 *than)
@@ -119,7 +119,7 @@ static bool after_run(struct vcpu *v)
 
 	if (--l1->running_vcpus != 0)
 		return false;
-	if (l1->stop == L1_STOP_RESTART && restart(l1, v))
+	if (l1->stop == L1_STOP_RESTART && l1->wish == L1_WISH_NONE && restart(l1, v))
 		return true;
 	end(l1);
 	return false;
@@ -132,16 +132,9 @@ static void vcpu_thread(void *vcpu)
 	while (after_run(vcpu));
 }
 
-bool vmm_restart(struct l1 *l1, char *error, size_t error_size)
+void vmm_launch(struct l1 *l1)
 {
-	if (l1->state != L1_ENDED) {
-		l1_stop(l1, L1_STOP_RESTART, "reset from the monitor");
-		return true;
-	}
-	if (!l1_build(l1, error, error_size))
-		return false;
 	launch(l1, NULL);
-	return true;
 }
 
 /* CPU 0 between vCPUs. */
@@ -166,80 +159,13 @@ static _Noreturn void boot_cpu_loop(void)
 	acpi_power_off();
 }
 
-/* --- set-up --- */
-
-static void read_config(const struct bootinfo *bi)
-{
-	const struct boot_module *file = bootinfo_module(bi, CONFIG_FILE);
-
-	if (!file)
-		fatal("there is no module named " CONFIG_FILE "; add 'module2 <path> " CONFIG_FILE
-		      "' to grub.cfg, see docs/guests.md");
-	if (!config_parse(&config, hpa_ptr(file->start), file->size, bi))
-		fatal("%s", config.error);
-}
-
-/* CPU 0 comes last: as long as there are others, it looks after the console alone. */
-static void assign_cpus(struct l1 *l1, unsigned *used)
-{
-	unsigned count = smp_cpu_count(), left = count - *used;
-
-	if (l1->vcpu_count > left)
-		fatal("guest %s needs %u CPUs of its own, %u of %u are left; lower vcpus in " CONFIG_FILE
-		      " or give the machine more CPUs",
-		      l1->name, l1->vcpu_count, left, count);
-	for (unsigned i = 0; i < l1->vcpu_count; i++)
-		l1->cpus[i] = ++*used % count;
-}
-
-/* What it sees of SVM, and why no more. */
-static void log_features(const struct l1 *l1)
-{
-	char text[SVM_FEATURES_TEXT];
-
-	svm_features_list(text, sizeof(text), caps_svm_features(l1));
-	klog("guest %s: SVM features offered:%s", l1->name, text);
-	svm_features_explain(text, sizeof(text), l1->config->svm_off, svm_cpu()->features);
-	if (text[0])
-		klog("guest %s: not offered:%s", l1->name, text);
-}
-
-static struct l1 *create(unsigned index, unsigned *used_cpus)
-{
-	const struct l1_config *c = &config.guests[index];
-	hpa_t at = pmm_alloc(sizeof(struct l1), PAGE_SIZE);
-	struct l1 *l1 = hpa_ptr(at);
-	char error[CONFIG_ERROR_MAX];
-
-	if (!at.a)
-		fatal("no memory for guest %s; give the machine more", c->name);
-	l1->config = c;
-	l1->name = c->name;
-	l1->index = index;
-	l1->vcpu_count = c->vcpus;
-	l1->nested = c->nested;
-	assign_cpus(l1, used_cpus);
-	if (!l1_build(l1, error, sizeof(error)))
-		fatal("%s", error);
-	klog("guest %s: %llu MiB, %u vCPU%s from CPU %u on, image %.*s, nested SVM %s", l1->name,
-	     (unsigned long long)(c->memory / MIB(1)), c->vcpus, c->vcpus == 1 ? "" : "s", l1->cpus[0],
-	     (int)c->image->name_len, c->image->name, c->nested ? "on" : "off");
-	if (c->nested)
-		log_features(l1);
-	return l1;
-}
-
 _Noreturn void l0_main(const struct bootinfo *bi, const struct l0_options *options)
 {
-	unsigned used_cpus = 0;
-
 	stays = options->stay || options->turn;
 	turn_init(options->turn);
-	read_config(bi);
-	for (unsigned i = 0; i < config.guest_count; i++)
-		guests[i] = create(i, &used_cpus);
-	guest_console_focus(guests[0]);
-	for (unsigned i = 0; i < config.guest_count; i++)
-		launch(guests[i], NULL);
+	guests_init(bi, stays);
+	guest_console_focus(vmm_next(NULL));
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1))
+		launch(l1, NULL);
 	boot_cpu_loop();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/vmm.h - all guests together: made from nestling.cfg, run, ended. Open vmm.c for the order. */
+/* svm/vmm.h - all guests together: their list, their run, their end. Open vmm.c for the order. */
 #ifndef SVM_VMM_H
 #define SVM_VMM_H
 
@@ -14,8 +14,8 @@ struct l0_options {
 	plane_turn_fn *turn; /* of the management plane; null: there is none */
 };
 
-/* Runs the guests that the module nestling.cfg describes; switches the machine off when all have ended.
- * Needs SVM on every CPU. */
+/* Runs the guests that the module nestling.cfg describes; switches the machine off when all have ended. A machine that
+ * stays on may do without that module. Needs SVM on every CPU. */
 _Noreturn void l0_main(const struct bootinfo *bi, const struct l0_options *options);
 
 /* The guest of a number, the first being 0; or null. */
@@ -27,7 +27,9 @@ struct l1 *vmm_other_guest(const struct l1 *than);
 /* Does the machine go on without guests? */
 bool vmm_stays(void);
 
-/* Starts the guest anew from its modules. False: `error` says why not. CPU 0 only. */
-bool vmm_restart(struct l1 *l1, char *error, size_t error_size);
+/* CPU 0: enters a guest under a number, or takes it off the list: then `l1` is null. */
+void vmm_list(unsigned n, struct l1 *l1);
+/* CPU 0: runs a guest that l1_power_on() has made ready. */
+void vmm_launch(struct l1 *l1);
 
 #endif

@@ -37,8 +37,10 @@ def make_iso(run, directory):
     modules = dict(run.modules)
     if run.depth > 1:
         modules["nestling.elf"] = KERNEL
+    texts = list(run.texts)
     for level, text in enumerate(run.configs() if run.guests else ()):
-        name = f"level{level}.cfg" if level else "nestling.cfg"
+        texts.append((f"level{level}.cfg" if level else "nestling.cfg", text))
+    for name, text in texts:
         modules[name] = os.path.join(directory, f"{run.name}.{name}")
         with open(modules[name], "w", encoding="ascii") as f:
             f.write(text)
@@ -97,9 +99,14 @@ class Console:
             raise Broken(f"cannot start QEMU: {error}") from error
         self.child.logfile_read = log
         self.last = "the start of QEMU"
+        self.seen = {}
 
     def wait_for(self, pattern):
-        """Reads until pattern has come; the text of the whole match."""
+        """Reads until pattern has come; the text of the whole match. What its (?P<name>...) is,
+        (?P=name) stands for in this pattern and in later ones."""
+        for name, text in self.seen.items():
+            if f"(?P<{name}>" not in pattern:
+                pattern = pattern.replace(f"(?P={name})", re.escape(text))
         # Compiled here, since pexpect would let "." match line ends.
         patterns = [re.compile(pattern), pexpect.EOF, pexpect.TIMEOUT]
         if not re.search(r"nestling: (panic|error)|Kernel panic", pattern):
@@ -114,6 +121,7 @@ class Console:
         if index == 3:
             raise Failed(f"{self.child.match.group(0)!r} {where}")
         self.last = pattern
+        self.seen.update(self.child.match.groupdict())
         return self.child.match.group(0)
 
     def tail(self):

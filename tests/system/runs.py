@@ -36,6 +36,7 @@ class Run:
     options: str = ""
     modules: tuple = ()
     guests: str = ""
+    texts: tuple = ()
     depth: int = 1
     dialogue: tuple = ()
     scenarios: bool = False
@@ -79,15 +80,25 @@ class Run:
 
 
 def _dialogue(name, text):
-    steps = []
+    steps, begin, times = [], 0, None
     for line in filter(None, text.splitlines()):
-        match = re.fullmatch(r"([<>!]) ?(.*)", line)
+        match = re.fullmatch(r"([<>!*]) ?(.*)", line)
         if not match:
-            raise ConfigError(f"[{name}] dialogue line begins with none of < > !: {line!r}")
+            raise ConfigError(f"[{name}] dialogue line begins with none of < > ! *: {line!r}")
         kind, step = match.groups()
+        if kind == "*":
+            if (times is None) != step.isdecimal():
+                raise ConfigError(f"[{name}] dialogue: '* N' begins what is repeated, '*' ends it")
+            if times is None:
+                begin, times = len(steps), int(step)
+            else:
+                steps[begin:], times = steps[begin:] * times, None
+            continue
         if kind == "!":
             step = re.sub(r"\^(.)", lambda key: chr(ord(key.group(1)) & 0x1F), step)
         steps.append((kind, step))
+    if times is not None:
+        raise ConfigError(f"[{name}] dialogue: nothing ends what is repeated")
     return tuple(steps)
 
 
@@ -95,7 +106,10 @@ def _run(name, section, kernel):
     fields = {}
     for key, text in section.items():
         value = text.strip().replace("{kernel}", kernel)
-        if key == "dialogue":
+        if key.startswith("text "):
+            value = fields.get("texts", ()) + ((key.removeprefix("text "), value + "\n"),)
+            key = "texts"
+        elif key == "dialogue":
             value = _dialogue(name, value)
         elif key == "modules":
             value = tuple(word.partition("=")[::2] for word in value.split())

@@ -55,5 +55,22 @@ def test_unknown_key_is_refused(tmp_path):
         runs.load(str(path))
 
 
+def dialogue_of(tmp_path, text):
+    path = tmp_path / "guests.cfg"
+    path.write_text("[x]\ndialogue =\n" + "".join(f"\t{line}\n" for line in text.splitlines()))
+    return runs.load(str(path))[0].dialogue
+
+
+def test_steps_are_repeated(tmp_path):
+    steps = dialogue_of(tmp_path, "> a\n* 2\n> b\n< c\n*\n> d")
+    assert "".join(step for _, step in steps) == "abcbcd"
+
+
+def test_repetition_must_begin_and_end(tmp_path):
+    for text in ("> a\n*\n", "* 2\n> a\n", "* 2\n> a\n* 3\n*\n"):
+        with pytest.raises(runs.ConfigError, match="repeated"):
+            dialogue_of(tmp_path, text)
+
+
 def test_every_run_expects_something():
     assert all(run.dialogue for run in runs.load())

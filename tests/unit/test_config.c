@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: svm/config.c svm/features.c kernel/printf.c */
+/* links: svm/config.c svm/features.c svm/files.c svm/answer.c kernel/printf.c tests/unit/fake_pmm.c */
 /* tests/unit/test_config.c - nestling.cfg: what a good description becomes, and the message of each mistake. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,14 @@ static struct bootinfo boot = {
 		{.name = "xen", .name_len = 3, .args = ""},
 	},
 };
+static struct files files;
 static struct config config;
+
+static bool read_text(const char *text, size_t size)
+{
+	files_init(&files, &boot);
+	return config_parse(&config, "nestling.cfg", text, size, &files);
+}
 
 /* From a copy of exactly that size, so that the sanitizer sees a read behind its end. */
 static bool parse(const char *text)
@@ -32,7 +39,7 @@ static bool parse(const char *text)
 	char *copy = malloc(size ? size : 1);
 
 	memcpy(copy, text, size);
-	bool ok = config_parse(&config, copy, size, &boot);
+	bool ok = read_text(copy, size);
 	/* cmdline and args still point into it: the tests that look there use parse_kept() */
 	free(copy);
 	return ok;
@@ -40,7 +47,7 @@ static bool parse(const char *text)
 
 static bool parse_kept(const char *text)
 {
-	return config_parse(&config, text, strlen(text), &boot);
+	return read_text(text, strlen(text));
 }
 
 static void assert_text(struct text t, const char *expected)
@@ -73,8 +80,8 @@ static void full_description(void **state)
 	assert_string_equal(g->name, "linux");
 	assert_int_equal(g->memory, GIB(1));
 	assert_int_equal(g->vcpus, 4);
-	assert_ptr_equal(g->image, &boot.modules[0]);
-	assert_ptr_equal(g->initrd, &boot.modules[1]);
+	assert_ptr_equal(g->image, &files.at[0].module);
+	assert_ptr_equal(g->initrd, &files.at[1].module);
 	assert_text(g->cmdline, "console=ttyS0  a=b#c");
 	assert_false(g->nested);
 
@@ -86,7 +93,7 @@ static void full_description(void **state)
 	assert_null(g->initrd);
 	assert_text(g->cmdline, "");
 	assert_int_equal(g->module_count, 2);
-	assert_ptr_equal(g->modules[0].file, &boot.modules[0]);
+	assert_ptr_equal(g->modules[0].file, &files.at[0].module);
 	assert_text(g->modules[0].args, "root=/dev/ram  ro");
 	assert_text(g->modules[1].args, "");
 	assert_int_equal(g->svm_off, 0);
@@ -127,9 +134,9 @@ static const struct {
 	{"guest a\nimage xen\nguest b\n", "nestling.cfg line 1: guest a has no memory; add a line 'memory 512M'"},
 	{GUEST "image xen\n", "nestling.cfg line 4: 'image' is given twice for guest a; keep one"},
 	{"guest a\nimage xen.gz\n", "nestling.cfg line 2: there is no module 'xen.gz'; add a module2 line with that "
-				    "name to grub.cfg"},
+				    "name to grub.cfg, or upload it"},
 	{GUEST "module vmlinu x\n", "nestling.cfg line 4: there is no module 'vmlinu'; add a module2 line with that "
-				    "name to grub.cfg"},
+				    "name to grub.cfg, or upload it"},
 	{"guest a\nmemory\n", "nestling.cfg line 2: 'memory' has no value; write it behind the word"},
 	{"guest a\nmemory M\n",
 	 "nestling.cfg line 2: 'M' is no amount of memory; write for example 512M or 2G"},
@@ -163,6 +170,18 @@ static void each_mistake_has_its_message(void **state)
 		assert_false(parse(mistakes[i].text));
 		assert_string_equal(config.error, mistakes[i].error);
 	}
+}
+
+/* A description that came at run time is called by its own name. */
+static void errors_name_the_source(void **state)
+{
+	(void)state;
+	files_init(&files, &boot);
+	assert_false(config_parse(&config, "b.cfg", "guest b\nmemory 1\n", 17, &files));
+	assert_string_equal(config.error, "b.cfg line 2: '1' is no amount of memory; write for example 512M or 2G");
+	assert_false(config_parse(&config, "b.cfg", "", 0, &files));
+	assert_string_equal(config.error,
+			    "b.cfg describes no guest; add 'guest <name>' with memory and image, see docs/guests.md");
 }
 
 static void long_words_are_cut(void **state)
@@ -199,7 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_description),  cmocka_unit_test(svm_lists),
 		cmocka_unit_test(each_mistake_has_its_message), cmocka_unit_test(long_words_are_cut),
-		cmocka_unit_test(too_many),
+		cmocka_unit_test(too_many), cmocka_unit_test(errors_name_the_source),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
