@@ -22,6 +22,7 @@ void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, u
 	n->caps = *caps;
 	nested_offer(&n->caps, caps->features);
 	n->gif = true;
+	n->tsc_ratio = TSC_RATIO_ONE;
 	if (pool)
 		npt02_init(&n->npt02, pool, pool_pages);
 	tlb02_init(&n->tlb02, first_asid, asid_count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/msr.c - the SVM MSRs as L1 sees them. They exist whether or not EFER.SVME is set (APM2 15.30), and none of
- * their values is ever given to the CPU. EFER is with the other machine MSRs: svm/exit_msr.c.
+ * their values but TSC_RATIO is ever given to the CPU. EFER is with the other machine MSRs: svm/exit_msr.c.
  * Manual: APM2 15.30 (SVM Related MSRs), 15.31 (SVM-Lock). */
 #include <amd/cpuid.h>
 #include <amd/msr.h>
@@ -20,6 +20,9 @@ bool nested_msr_read(const struct nested *n, uint32_t msr, uint64_t *value, bool
 	case MSR_VM_HSAVE_PA:
 		*value = n->hsave_pa;
 		return true;
+	case MSR_TSC_RATIO:
+		*value = n->tsc_ratio;
+		return (n->caps.features & SVM_FEAT_TSC_RATIO) != 0;
 	case MSR_IGNNE:
 	case MSR_SVM_KEY: /* reads as zero */
 		return true;
@@ -54,6 +57,14 @@ static bool write_hsave(struct nested *n, uint64_t value)
 	return true;
 }
 
+static bool write_tsc_ratio(struct nested *n, uint64_t value)
+{
+	if (value & TSC_RATIO_MBZ)
+		return false;
+	n->tsc_ratio = value;
+	return true;
+}
+
 bool nested_msr_write(struct nested *n, uint32_t msr, uint64_t value, bool *fault)
 {
 	*fault = false;
@@ -63,6 +74,11 @@ bool nested_msr_write(struct nested *n, uint32_t msr, uint64_t value, bool *faul
 		return true;
 	case MSR_VM_HSAVE_PA:
 		*fault = !write_hsave(n, value);
+		return true;
+	case MSR_TSC_RATIO:
+		if (!(n->caps.features & SVM_FEAT_TSC_RATIO))
+			return false;
+		*fault = !write_tsc_ratio(n, value);
 		return true;
 	case MSR_IGNNE:
 		*fault = value > 1;

@@ -66,6 +66,13 @@ bool nested_filters_pause(const struct nested *n);
 /* Such a PAUSE, `elapsed` cycles after the last one. True: the filter has run out, L1 gets #VMEXIT(PAUSE). */
 bool nested_pause(struct nested *n, uint64_t elapsed);
 
+/* --- L2's TSC: tsc.c --- */
+
+/* What L2 reads when L1's TSC is `tsc1`. */
+uint64_t nested_tsc(const struct nested *n, uint64_t tsc1);
+/* L2 is about to run, or L1's TSC or its ratio has changed: what VMCB02 must have for that. */
+void nested_tsc02(const struct nested *n, const struct vmcb *vmcb01, struct vmcb *vmcb02);
+
 /* --- events: event.c --- */
 
 struct event_view {

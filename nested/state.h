@@ -31,6 +31,7 @@ struct nested_caps {
 	bool pages_1g;                   /* 1 GiB pages offered */
 	bool hw_flush_by_asid;           /* the CPU knows TLB_CONTROL 3 and 7 */
 	bool hw_pause_threshold;         /* and the PAUSE filter with its threshold */
+	bool hw_tsc_ratio;               /* and scales TSCs */
 };
 
 /* The checked copy of VMCB12. Only vmcb12_snapshot() fills it; everybody else gets it const. */
@@ -76,6 +77,7 @@ struct nested_value {
 	uint16_t pause_left;      /* the counter of the PAUSE filter            vmrun.c, pause.c */
 	uint64_t vm_cr;           /*                                            msr.c */
 	uint64_t hsave_pa;        /* validated, never given to the CPU          msr.c */
+	uint64_t tsc_ratio;       /* MSR TSC_RATIO, 8.32 fixed point            msr.c */
 	l1pa_t vmcb12_pa;         /* whose snapshot this is                     vmrun.c */
 	struct vmcb12 snap;       /*                                            vmcb12.c */
 	uint64_t v_intr12;        /* L2's live V_TPR, V_IRQ, V_GIF, V_NMI word  vmrun.c, event.c, svm/exit_cr.c */

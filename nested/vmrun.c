@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <amd/cpu.h>
+#include <amd/msr.h>
 
 #include "check_rules.h"
 #include "merge.h"
@@ -171,6 +172,8 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	else
 		vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
 	n->vmcb02_built = true;
+	if (unlikely(n->tsc_ratio != TSC_RATIO_ONE))
+		nested_tsc02(n, vmcb01, vmcb02);
 	if (unlikely(n->caps.hw_pause_threshold))
 		vmcb02->control.pause = pause02(n);
 	n->soft.pending = false;

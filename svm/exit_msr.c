@@ -93,19 +93,24 @@ static uint64_t *mtrr_slot(struct msr_store *m, uint32_t msr)
 	return msr == MSR_MTRR_DEF_TYPE ? &m->mtrr_def_type : NULL;
 }
 
-/* What the guest's RDTSC shows now, at the level that runs. */
-static uint64_t tsc_read(const struct vcpu *v)
+static uint64_t tsc1_read(const struct vcpu *v)
 {
-	return rdtsc() + v->vmcb->control.tsc_offset;
+	return rdtsc() + v->vmcb01->control.tsc_offset;
 }
 
+uint64_t vcpu_tsc(const struct vcpu *v)
+{
+	uint64_t tsc1 = tsc1_read(v);
+
+	return v->nested.in_l2 ? nested_tsc(&v->nested, tsc1) : tsc1;
+}
+
+/* There is one TSC: what L2 writes becomes L1's, and is read back scaled and with the offset (APM2 15.30.5). */
 static bool tsc_write(struct vcpu *v, uint64_t value)
 {
-	uint64_t delta = value - tsc_read(v);
-
-	vmcb_set_tsc_offset(v->vmcb01, v->vmcb01->control.tsc_offset + delta);
-	if (v->nested.in_l2) /* whose TSC is L1's with an offset */
-		vmcb_set_tsc_offset(v->vmcb02, v->vmcb02->control.tsc_offset + delta);
+	vmcb_set_tsc_offset(v->vmcb01, v->vmcb01->control.tsc_offset + value - tsc1_read(v));
+	if (v->nested.in_l2)
+		nested_tsc02(&v->nested, v->vmcb01, v->vmcb02);
 	pvclock_update(v);
 	return true;
 }
@@ -148,7 +153,7 @@ static bool apic_write(struct vcpu *v, uint32_t msr, uint64_t value)
 static bool deadline_write(struct vcpu *v, uint64_t value)
 {
 	spin_lock(&v->l1->dev_lock);
-	machine_tsc_deadline_write(&v->l1->machine, v->index, value, tsc_read(v));
+	machine_tsc_deadline_write(&v->l1->machine, v->index, value, tsc1_read(v));
 	vcpu_rearm(v);
 	spin_unlock(&v->l1->dev_lock);
 	return true;
@@ -193,7 +198,7 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	switch (msr) {
 	case MSR_EFER: *value = efer_read(v); return true;
 	case MSR_PAT: *value = v->vmcb->save.g_pat; return true;
-	case MSR_TSC: *value = tsc_read(v); return true;
+	case MSR_TSC: *value = vcpu_tsc(v); return true;
 	case MSR_TSC_AUX: *value = rdmsr(MSR_TSC_AUX); return true;
 	case MSR_TSC_DEADLINE: *value = machine_tsc_deadline_read(&v->l1->machine, v->index); return true;
 	case MSR_MTRRCAP: *value = MTRR_CAP; return true;
@@ -257,6 +262,15 @@ static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	}
 }
 
+/* Mostly L1 has written it, for its next VMRUN. */
+static void vcpu_ratio_changed(struct vcpu *v)
+{
+	if (!v->nested.in_l2)
+		return;
+	nested_tsc02(&v->nested, v->vmcb01, v->vmcb02);
+	vcpu_scale_tsc(v);
+}
+
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	bool fault;
@@ -274,8 +288,11 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 
 	if (is_apic_msr(msr))
 		return apic_write(v, msr, value);
-	if (v->l1->nested && nested_msr_write(&v->nested, msr, value, &fault))
+	if (v->l1->nested && nested_msr_write(&v->nested, msr, value, &fault)) {
+		if (msr == MSR_TSC_RATIO)
+			vcpu_ratio_changed(v);
 		return !fault;
+	}
 	return machine_msr_write(v, msr, value);
 }
 

@@ -46,10 +46,10 @@ enum resume exit_hlt(struct vcpu *v)
 	return RESUME_NEXT;
 }
 
-/* L1 does not ask for this one of the two (quirk.c). */
+/* L1 does not ask for this one of the two (quirk.c), or has scaled the TSC of L2 (nested/tsc.c). */
 enum resume exit_rdtsc(struct vcpu *v, bool with_aux)
 {
-	uint64_t tsc = rdtsc() + v->vmcb->control.tsc_offset;
+	uint64_t tsc = vcpu_tsc(v);
 
 	v->vmcb->save.rax = (uint32_t)tsc;
 	v->regs[GPR_RDX] = tsc >> 32;

@@ -66,6 +66,13 @@ static bool is_bad_address(struct vcpu *v)
 	       nested_insn_fault(&v->nested, true, address_operand(v), v->vmcb->save.cpl) == NESTED_FAULT_GP;
 }
 
+static ALWAYS_INLINE void use_level(struct vcpu *v, struct vmcb *vmcb)
+{
+	vcpu_use_vmcb(v, vmcb);
+	if (unlikely(v->nested.caps.hw_tsc_ratio))
+		vcpu_scale_tsc(v);
+}
+
 /* --- SVM instructions --- */
 
 enum resume glue_vmrun(struct vcpu *v)
@@ -79,7 +86,7 @@ enum resume glue_vmrun(struct vcpu *v)
 		return RESUME_SAME; /* another CPU of L1 has taken the code away: fetch it again */
 	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */
 	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED) {
-		vcpu_use_vmcb(v, v->vmcb02);
+		use_level(v, v->vmcb02);
 		if (unlikely(quirks))
 			quirk_widen02(v);
 		inject_level_changed(v);
@@ -222,7 +229,7 @@ static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 	if (!nested_exit_full(&v->nested, port_of(v), exit, v->vmcb01, v->vmcb02))
 		l1_end(v->l1, "vCPU %u: #VMEXIT with VMCB12 at %llx, where there is no memory", v->index,
 		       (unsigned long long)v->nested.vmcb12_pa.a);
-	vcpu_use_vmcb(v, v->vmcb01);
+	use_level(v, v->vmcb01);
 	if (unlikely(quirks))
 		quirk_arm(v);
 	inject_level_changed(v);

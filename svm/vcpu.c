@@ -118,6 +118,16 @@ void vcpu_destroy(struct vcpu *v)
 
 /* --- states --- */
 
+void vcpu_scale_tsc(struct vcpu *v)
+{
+	uint64_t ratio = v->vmcb == v->vmcb02 ? v->nested.tsc_ratio : TSC_RATIO_ONE;
+
+	if (v->nested.caps.hw_tsc_ratio && ratio != v->cpu_tsc_ratio) {
+		wrmsr(MSR_TSC_RATIO, ratio);
+		v->cpu_tsc_ratio = ratio;
+	}
+}
+
 void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb)
 {
 	v->vmcb = vmcb;
@@ -202,6 +212,7 @@ void vcpu_reset(struct vcpu *v)
 	v->vmcb01->control.tsc_offset = 0;
 	v->nested.vm_cr = 0;
 	v->nested.hsave_pa = 0;
+	v->nested.tsc_ratio = TSC_RATIO_ONE;
 	memset(&v->msrs, 0, sizeof(v->msrs));
 	v->pause_clock = (struct pause_clock){.cost = UINT64_MAX};
 	v->fpu_stale = true;
@@ -337,6 +348,7 @@ bool vcpu_ready(struct vcpu *v)
 		svm_vmload(hpa_of(v->vmcb01)); /* FS, GS, TR, LDTR and SYSCALL MSRs as reset left them */
 		for (unsigned n = 0; n < 4; n++)
 			write_dr(n, 0);
+		vcpu_scale_tsc(v);
 		quirk_arm(v);
 	}
 	return likely(!v->l1->stop);
@@ -348,6 +360,8 @@ void vcpu_run(struct vcpu *v)
 	this_cpu()->current_vcpu = v;
 	clgi();
 	wrmsr(MSR_TSC_AUX, 0);
+	v->cpu_tsc_ratio = 0; /* not known */
+	vcpu_scale_tsc(v);
 	v->deadline = 0;
 	spin_lock(&v->l1->dev_lock);
 	vcpu_rearm(v);

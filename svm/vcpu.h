@@ -93,6 +93,7 @@ struct vcpu {
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
 	struct memo memos[MEMO_COUNT];
 	struct pause_clock pause_clock;
+	uint64_t cpu_tsc_ratio;       /* in the CPU, if it scales TSCs: that of L2 while L2 runs, else 1.0 */
 	struct nested nested;
 };
 
@@ -118,6 +119,9 @@ static inline void vcpu_set_gpr(struct vcpu *v, unsigned n, uint64_t value)
 	else
 		v->regs[n] = value;
 }
+
+/* What RDTSC shows to the level that runs (exit_msr.c). */
+uint64_t vcpu_tsc(const struct vcpu *v);
 
 /* Makes an exception pending in the level that runs; a second one merges to #DF or shutdown (APM2 8.2.9). */
 void vcpu_raise(struct vcpu *v, uint8_t vector);
@@ -148,6 +152,8 @@ static inline bool vcpu_has_work(const struct vcpu *v)
 }
 /* Which VMCB runs next. */
 void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb);
+/* After that, and when L1 changes its TSC_RATIO while L2 runs: the ratio goes to a CPU that scales. */
+void vcpu_scale_tsc(struct vcpu *v);
 /* After a device access: the next deadline may have moved. */
 void vcpu_rearm(struct vcpu *v);
 /* Fires what is due in the devices of this vCPU. */

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* t_msr.c - shows the MSR intercept (all three ranges, both directions, uncovered MSRs), the rules
- * of SVM's own MSRs as L1 sees them, and MSR state that L2 has of its own: TSC offset, PAT, EFER.
+ * of SVM's own MSRs as L1 sees them, and MSR state that L2 has of its own: PAT, EFER. TSC: t_tsc.c.
  * APM vol. 2 15.11, 15.30, 15.25.2, 15.5. */
 #include "vm.h"
 
 #define VM_CR_LOCK BIT(3)
 #define VM_CR_SVMDIS BIT(4)
 #define PAT_OTHER UINT64_C(0x0000000000000406)
-#define OFFSET UINT64_C(0x1000000000000)
-#define OFFSET_HIGH 48
-#define TSC_RATIO_ONE BIT(32)	/* 8.32 fixed point */
 
 L2_INSN(l2_rdmsr, "mov ecx, ebx", "rdmsr", "");
 L2_INSN(l2_wrmsr, "mov ecx, ebx; mov eax, esi; mov edx, edi", "wrmsr", "");
@@ -267,78 +264,7 @@ static void vm_cr_reads(const struct scenario *s UNUSED)
 	expect("reserved bits", value_now >> 5, 0);
 }
 
-static void write_tsc_ratio(uint64_t v)
-{
-	wrmsr(MSR_TSC_RATIO, v);
-}
-
-static void tsc_ratio_rules(const struct scenario *s UNUSED)
-{
-	struct fault f = trap_catch(read_msr, MSR_TSC_RATIO);
-
-	if (!svm_has(SVM_TSC_RATE)) {
-		expect_fault(f, VEC_GP, 0);
-		return;
-	}
-	expect("read faults", f.taken, 0);
-	expect("reset value", value_now, TSC_RATIO_ONE);
-	expect_fault(trap_catch(write_tsc_ratio, BIT(40)), VEC_GP, 0);
-	expect_fault(trap_catch(write_tsc_ratio, BIT(63)), VEC_GP, 0);
-}
-
 /* --- state of L2's own --- */
-
-#define SPIN_TEXT "mov ecx, 200000; 1: loop 1b"
-L2_CODE(l2_tsc_span, "rdtsc; shl rdx, 32; or rax, rdx; mov rbx, rax;" SPIN_TEXT
-		     "; rdtsc; shl rdx, 32; or rax, rdx; sub rax, rbx");
-
-/* With a ratio of 16 the guest's counter runs far faster than L1's around the same run. */
-static void tsc_ratio_scales(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_tsc_span);
-	uint64_t span = rdtsc();
-
-	wrmsr(MSR_TSC_RATIO, 16 * TSC_RATIO_ONE);
-	vm_run_to_end(v);
-	wrmsr(MSR_TSC_RATIO, TSC_RATIO_ONE);
-	span = rdtsc() - span;
-	expect("span in L2 within 16 spans of L1", v->vmcb->rax <= 16 * span, 1);
-	expect("span in L2 above L1's", v->vmcb->rax > span, 1);
-}
-
-L2_CODE(l2_read_tsc, "rdtsc; shl rdx, 32; or rax, rdx; mov rbx, rax; mov ecx, 0x10; rdmsr; shl rdx, 32; or rax, rdx");
-
-static void tsc_offset(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_read_tsc);
-	uint64_t before;
-
-	v->vmcb->tsc_offset = OFFSET;
-	before = rdtsc();
-	vm_run_to_end(v);
-	expect("offset in RDTSC", (v->regs.rbx - before) >> OFFSET_HIGH, OFFSET >> OFFSET_HIGH);
-	expect("offset gone in L1", (rdtsc() - before) >> OFFSET_HIGH, 0);
-}
-
-static void tsc_offset_rdmsr(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_read_tsc);
-	uint64_t before;
-
-	v->vmcb->tsc_offset = OFFSET;
-	before = rdtsc();
-	vm_run_to_end(v);
-	expect("offset in RDMSR 10h", (v->vmcb->rax - before) >> OFFSET_HIGH, OFFSET >> OFFSET_HIGH);
-}
-
-static void tsc_offset_negative(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_read_tsc);
-
-	v->vmcb->tsc_offset = -rdtsc();
-	vm_run_to_end(v);
-	expect("small count", v->regs.rbx >> OFFSET_HIGH, 0);
-}
 
 L2_CODE(l2_pat, "mov ecx, 0x277; rdmsr; mov ebx, eax; mov eax, 0x0406; xor edx, edx; wrmsr");
 
@@ -401,11 +327,6 @@ SCENARIOS("t_msr") {
 	{"msr_vm_cr_reserved", "15.30.1", vm_cr_reserved, NEED_SVM, 0},
 	{"msr_vm_cr_svmdis_with_svme", "15.30.1", vm_cr_svmdis_with_svme, NEED_SVM, 0},
 	{"msr_vm_cr_svmdis_forbids_svme", "15.30.1", vm_cr_svmdis_forbids_svme, NEED_SVM, 0},
-	{"msr_tsc_ratio", "15.30.5", tsc_ratio_rules, NEED_SVM, 0},
-	{"tsc_ratio_scales", "15.30.5", tsc_ratio_scales, SVM_TSC_RATE, 0},
-	{"tsc_offset", "15.30.5", tsc_offset, NEED_SVM, 0},
-	{"tsc_offset_rdmsr", "15.30.5", tsc_offset_rdmsr, NEED_SVM, 0},
-	{"tsc_offset_negative", "15.30.5", tsc_offset_negative, NEED_SVM, 0},
 	{"pat_separate_with_npt", "15.25.2", gpat_separate, SVM_NP, 0},
 	{"pat_shared_without_npt", "15.25.2", pat_shared_without_npt, NEED_SVM, 0},
 	{"efer_separate", "15.5.1", efer_separate, NEED_SVM, 0},
