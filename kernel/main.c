@@ -177,5 +177,5 @@ _Noreturn void kernel_main(uint32_t magic, uint64_t tags)
 	bring_up_acpi();
 	bring_up_interrupts();
 	bring_up_cpus();
-	l0_main(&boot, &(struct l0_options){.stay = options.stay});
+	l0_main(&boot, &(struct l0_options){.stay = options.stay, .version = NESTLING_VERSION});
 }

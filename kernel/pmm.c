@@ -12,6 +12,7 @@ extern char kernel_start[], kernel_end[]; /* boot/linker.ld */
 
 static struct spinlock pmm_lock;
 static struct pmm_core pool; /* [pmm_lock] */
+static uint64_t total_bytes; /* [I] after set-up */
 
 struct span {
 	uint64_t start, end;
@@ -45,6 +46,11 @@ uint64_t pmm_free_bytes(void)
 	uint64_t bytes = pool.free_bytes;
 	spin_unlock(&pmm_lock);
 	return bytes;
+}
+
+uint64_t pmm_total_bytes(void)
+{
+	return total_bytes;
 }
 
 /* Number i of the spans that are in use or no RAM; false when there are no more. */
@@ -100,8 +106,10 @@ static void add_span(const struct bootinfo *bi, struct span rest)
 		uint64_t start = align_up(free.start, PAGE_SIZE);
 		uint64_t end = align_down(free.end, PAGE_SIZE);
 
-		if (start < end)
-			pmm_free(hpa(start), end - start);
+		if (start >= end)
+			continue;
+		pmm_free(hpa(start), end - start);
+		total_bytes += end - start;
 	}
 }
 

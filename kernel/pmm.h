@@ -10,6 +10,8 @@
 hpa_t pmm_alloc(uint64_t bytes, uint64_t align);
 void pmm_free(hpa_t start, uint64_t bytes);
 uint64_t pmm_free_bytes(void);
+/* All memory that the pool was given at boot. */
+uint64_t pmm_total_bytes(void);
 
 /* Adds the RAM of the boot loader's map within [from, to), without the first MiB, the modules, the
  * loader's tags and the kernel itself. */

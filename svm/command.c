@@ -68,12 +68,10 @@ static unsigned number(const char *word)
 /* By number, as vms shows it, or by name. Null, and said so, when there is none. */
 static struct l1 *find_guest(const char *word, struct out *out)
 {
-	unsigned n = number(word);
+	struct l1 *l1 = vmm_find(word, strlen(word));
 
-	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
-		if (n == l1->index + 1 || !strcmp(word, l1->name))
-			return l1;
-	}
+	if (l1)
+		return l1;
 	out_print(out, "%s is no guest; vms lists them\n", *word ? word : "That");
 	return NULL;
 }
@@ -97,24 +95,13 @@ static void command_help(char *args, struct out *out)
 	out_print(out, "A guest is its name or its number. Ctrl-] and a digit leave for that guest's console.\n");
 }
 
-static const char *state_name(const struct l1 *l1)
-{
-	switch ((enum l1_state)l1->state) {
-	case L1_EMPTY: return "empty";
-	case L1_CREATED: return "created";
-	case L1_RUNNING: return l1->stop == L1_GO ? "running" : "stopping";
-	case L1_ENDED: return "ended";
-	}
-	return "";
-}
-
 static void command_vms(char *args, struct out *out)
 {
 	(void)args;
 	for (const struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
 		bool ended = l1->state == L1_ENDED;
 
-		out_print(out, "%2u %-16s %-8s %6llu MiB %2u vCPU%s%s%s\n", l1->index + 1, l1->name, state_name(l1),
+		out_print(out, "%2u %-16s %-8s %6llu MiB %2u vCPU%s%s%s\n", l1->index + 1, l1->name, l1_state_name(l1),
 		    (unsigned long long)(l1->config->memory / MIB(1)), l1->vcpu_count, l1->vcpu_count == 1 ? "" : "s",
 		    ended ? ": " : "", ended ? l1->end_reason : "");
 	}

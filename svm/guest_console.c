@@ -141,6 +141,31 @@ void guest_console_out(struct l1 *l1, uint8_t byte)
 	spin_unlock(&console_lock);
 }
 
+/* --- other readers --- */
+
+/* One word, written under the lock: it may be a moment old. */
+uint64_t guest_console_written(const struct l1 *l1)
+{
+	return __atomic_load_n(&l1->output.written, __ATOMIC_RELAXED);
+}
+
+size_t guest_console_read(struct l1 *l1, uint64_t *cursor, char *buf, size_t size, uint64_t *lost)
+{
+	const struct guest_output *o = &l1->output;
+	size_t n = 0;
+
+	spin_lock(&console_lock);
+
+	uint64_t oldest = o->written - min_u64(o->written, GUEST_OUTPUT_SIZE);
+
+	*lost = oldest - min_u64(oldest, *cursor);
+	*cursor = max_u64(*cursor, oldest);
+	while (n < size && *cursor < o->written)
+		buf[n++] = ring_at(o, (*cursor)++);
+	spin_unlock(&console_lock);
+	return n;
+}
+
 /* --- focus --- */
 
 static void show_rest(struct l1 *l1)
@@ -251,12 +276,18 @@ static void escape_command(struct l1 *to, char c)
 		print(ESCAPE_HELP);
 }
 
-static void type(struct l1 *l1, char c)
+size_t guest_console_type(struct l1 *l1, const char *text, size_t len)
 {
+	size_t n = len;
+
 	spin_lock(&l1->dev_lock);
-	if (l1->state == L1_RUNNING)
-		machine_console_in(&l1->machine, (uint8_t)c);
+	if (l1->state == L1_RUNNING) {
+		n = min_u64(len, machine_console_room(&l1->machine));
+		for (size_t i = 0; i < n; i++)
+			machine_console_in(&l1->machine, (uint8_t)text[i]);
+	}
 	spin_unlock(&l1->dev_lock);
+	return n;
 }
 
 static void key(char c)
@@ -270,7 +301,7 @@ static void key(char c)
 	if (command)
 		escape_command(to, c);
 	if (to && (!command || c == ESCAPE))
-		type(to, c);
+		guest_console_type(to, &c, 1);
 	else if (!to && !command)
 		monitor_key(c);
 }

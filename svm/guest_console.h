@@ -23,6 +23,12 @@ void guest_console_out(struct l1 *l1, uint8_t byte);
  * interrupt window and its timer. Cheap when nothing is there. */
 void guest_console_poll(void);
 
+/* For readers beside the console, as plane.h says. CPU 0. */
+uint64_t guest_console_written(const struct l1 *l1);
+size_t guest_console_read(struct l1 *l1, uint64_t *cursor, char *buf, size_t size, uint64_t *lost);
+/* Typed characters: how many were taken. */
+size_t guest_console_type(struct l1 *l1, const char *text, size_t len);
+
 /* Gives the console to a guest; null: to the monitor. */
 void guest_console_focus(struct l1 *l1);
 bool guest_console_is_monitor(void);

@@ -177,6 +177,17 @@ void l1_release(struct l1 *l1)
 	free_ram(&l1->low);
 }
 
+const char *l1_state_name(const struct l1 *l1)
+{
+	switch ((enum l1_state)l1->state) {
+	case L1_EMPTY:
+	case L1_CREATED: return "created";
+	case L1_RUNNING: return l1->stop == L1_GO ? "running" : "stopping";
+	case L1_ENDED: return "ended";
+	}
+	return "";
+}
+
 /* --- the end --- */
 
 /* vCPUs on other CPUs leave at their next exit; the kick makes that now. */

@@ -84,6 +84,9 @@ void l1_end(struct l1 *l1, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The guest's own wish, or a person's: no register report. how: L1_STOP_END or L1_STOP_RESTART. */
 void l1_stop(struct l1 *l1, enum l1_stop how, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* "created", "running", "stopping" or "ended". */
+const char *l1_state_name(const struct l1 *l1);
+
 /* --- life: guests.c and vmm.c call these --- */
 
 /* Memory, tables, devices, vCPUs, image; `cpus` are chosen. When it fails, nothing is held. */

@@ -104,14 +104,20 @@ static void report_nested(struct out *out, const struct nested *n)
 		 vmrun_reason_name(n->last_refusal));
 }
 
+const char *vcpu_activity_name(const struct vcpu *v)
+{
+	switch (v->activity) {
+	case VCPU_RUNNING: return "running";
+	case VCPU_HALTED: return "halted";
+	case VCPU_WAIT_SIPI: return "waiting for its start-up IPI";
+	}
+	return "";
+}
+
 void vcpu_report(struct vcpu *v, struct out *out)
 {
-	static const char *const activities[] = {[VCPU_RUNNING] = "running",
-						 [VCPU_HALTED] = "halted",
-						 [VCPU_WAIT_SIPI] = "waiting for its start-up IPI"};
-
 	out_line(out, "guest %s vCPU %u on CPU %u, %s, level %u runs", v->l1->name, v->index, v->cpu,
-		 activities[v->activity], vcpu_level(v));
+		 vcpu_activity_name(v), vcpu_level(v));
 	report_rip(out, v);
 	if (v->nested.in_l2)
 		report_level(out, v, 2, v->vmcb02);

@@ -7,7 +7,9 @@
 #include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/power.h"
+#include "kernel/printf.h"
 #include "kernel/smp.h"
+#include "kernel/string.h"
 #include "kernel/time.h"
 #include "svm/guest_console.h"
 #include "svm/guests.h"
@@ -19,6 +21,7 @@
 
 /* Written by CPU 0 under the console's lock: so CPU 0 may walk it as it likes, others while they hold that lock. */
 static struct l1 *guests[L1_MAX];
+static const char *version;                /* [I] */
 static bool stays;                         /* [I] */
 static struct vcpu *_Atomic boot_cpu_vcpu; /* [a] what CPU 0 is to run next, as smp_call does for the others */
 static _Atomic unsigned died_count;        /* [a] guests that did not end of their own will */
@@ -37,6 +40,24 @@ struct l1 *vmm_next(const struct l1 *after)
 	return NULL;
 }
 
+/* Where one guest has as name what is another one's number, the number counts. */
+struct l1 *vmm_find(const char *word, size_t len)
+{
+	char text[L1_NAME_MAX];
+
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		int digits = ksnprintf(text, sizeof(text), "%u", l1->index + 1);
+
+		if ((size_t)digits == len && !memcmp(text, word, len))
+			return l1;
+	}
+	for (struct l1 *l1 = vmm_next(NULL); l1; l1 = vmm_next(l1)) {
+		if (strlen(l1->name) == len && !memcmp(l1->name, word, len))
+			return l1;
+	}
+	return NULL;
+}
+
 void vmm_list(unsigned n, struct l1 *l1)
 {
 	guest_console_list(&guests[n], l1);
@@ -49,6 +70,11 @@ struct l1 *vmm_other_guest(const struct l1 *than)
 			return l1;
 	}
 	return NULL;
+}
+
+const char *vmm_version(void)
+{
+	return version;
 }
 
 bool vmm_stays(void)
@@ -161,6 +187,7 @@ static _Noreturn void boot_cpu_loop(void)
 
 _Noreturn void l0_main(const struct bootinfo *bi, const struct l0_options *options)
 {
+	version = options->version;
 	stays = options->stay || options->turn;
 	turn_init(options->turn);
 	guests_init(bi, stays);

@@ -11,8 +11,12 @@ struct l1;
 
 struct l0_options {
 	bool stay;           /* go on with the monitor when all guests have ended; also when there is a plane */
+	const char *version;
 	plane_turn_fn *turn; /* of the management plane; null: there is none */
 };
+
+/* For the management plane. */
+extern const struct plane_ops svm_plane;
 
 /* Runs the guests that the module nestling.cfg describes; switches the machine off when all have ended. A machine that
  * stays on may do without that module. Needs SVM on every CPU. */
@@ -22,8 +26,11 @@ _Noreturn void l0_main(const struct bootinfo *bi, const struct l0_options *optio
 struct l1 *vmm_guest(unsigned n);
 /* All guests by number: the first one after null, then the one after that; null at the end. */
 struct l1 *vmm_next(const struct l1 *after);
+/* The one of that name, or of that number in decimal, the first being 1; or null. */
+struct l1 *vmm_find(const char *word, size_t len);
 /* One that has not ended and is not `than`; or null. */
 struct l1 *vmm_other_guest(const struct l1 *than);
+const char *vmm_version(void);
 /* Does the machine go on without guests? */
 bool vmm_stays(void);
 

@@ -79,6 +79,8 @@ enum vcpu_signal machine_signal_take(struct machine *m, unsigned vcpu, uint8_t *
 
 /* A byte typed at the guest's COM1. */
 void machine_console_in(struct machine *m, uint8_t byte);
+/* How many bytes can be typed before one is lost. */
+uint32_t machine_console_room(const struct machine *m);
 
 /* --- ACPI tables (vacpi.c) --- */
 

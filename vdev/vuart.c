@@ -122,6 +122,11 @@ void machine_console_in(struct machine *m, uint8_t byte)
 	update_line(m);
 }
 
+uint32_t machine_console_room(const struct machine *m)
+{
+	return VUART_RING - m->uart.rx_count;
+}
+
 /* With nothing there the last byte is seen again, as on the chip. */
 static uint8_t read_data(struct vuart *u)
 {

@@ -143,8 +143,11 @@ static void pasted_text_is_not_lost(void **state)
 {
 	(void)state;
 	fake_outb(h, COM1 + 2, 0x01);
-	for (unsigned i = 0; i < 4096; i++)
+	for (unsigned i = 0; i < 4096; i++) {
+		assert_int_equal(machine_console_room(&h->m), 4096 - i);
 		machine_console_in(&h->m, (uint8_t)(i * 7));
+	}
+	assert_int_equal(machine_console_room(&h->m), 0);
 	assert_int_equal(fake_inb(h, COM1 + 5) & 0x03, 0x01);
 	machine_console_in(&h->m, 0);
 	assert_int_equal(fake_inb(h, COM1 + 5) & 0x03, 0x03); /* now it is: overrun, once */
