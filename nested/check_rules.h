@@ -19,6 +19,8 @@ enum vmrun_reason check_control(const struct vmcb12 *snap, const struct nested_c
 
 /* The state-save area. */
 enum vmrun_reason check_state(const struct vmcb12 *snap, const struct nested_caps *caps);
+/* The same of registers that are in no VMCB12. `with_pat`: G_PAT is loaded, too. */
+enum vmrun_reason check_save(const struct vmcb_save *save, const struct nested_caps *caps, bool with_pat);
 
 /* Whether VMRUN itself reads four PDPTEs at L2's CR3: PAE paging outside long mode, nested paging off.
  * 15.25.4: with nested paging the PDPTEs are read during walks instead, and a bad one is a #PF of L2. */

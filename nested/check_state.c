@@ -55,16 +55,27 @@ static bool pat_is_legal(uint64_t pat)
 	return ((pat & EACH_BYTE(0xF8)) | lone_bit1) == 0;
 }
 
-enum vmrun_reason check_state(const struct vmcb12 *snap, const struct nested_caps *caps)
+static ALWAYS_INLINE enum vmrun_reason check_area(const struct vmcb_save *save, const struct nested_caps *caps,
+						  bool with_pat)
 {
-	enum vmrun_reason reason = check_registers(&snap->save, caps);
+	enum vmrun_reason reason = check_registers(save, caps);
 
 	if (reason == REASON_NONE)
-		reason = check_long_mode(&snap->save);
-	/* 15.25.4: without nested paging G_PAT is not loaded. */
-	if (reason == REASON_NONE && (snap->control.misc & MISC_NP) && !pat_is_legal(snap->save.g_pat))
+		reason = check_long_mode(save);
+	if (reason == REASON_NONE && with_pat && !pat_is_legal(save->g_pat))
 		reason = REASON_G_PAT;
 	return reason;
+}
+
+/* 15.25.4: without nested paging G_PAT is not loaded. */
+enum vmrun_reason check_state(const struct vmcb12 *snap, const struct nested_caps *caps)
+{
+	return check_area(&snap->save, caps, (snap->control.misc & MISC_NP) != 0);
+}
+
+COLD enum vmrun_reason check_save(const struct vmcb_save *save, const struct nested_caps *caps, bool with_pat)
+{
+	return check_area(save, caps, with_pat);
 }
 
 /* 5.2.3, legacy PAE: a present PDPTE has no bits but P, PWT, PCD, three free ones and the address. */

@@ -26,6 +26,9 @@ static inline void icpt_set_pair(uint32_t *words, unsigned pair, uint64_t both)
 
 /* vmcb12.c: the only reader and writer of L1's VMCB. */
 bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at);
+/* The same from a snapshot that may hold anything; and its state-save area alone. */
+void vmcb12_sanitise(struct vmcb12 *snap, const struct nested_caps *caps, const struct vmcb12 *from);
+void vmcb12_take_state(struct vmcb12 *snap, const struct vmcb_save *from);
 bool vmcb12_write_refused(struct port *port, l1pa_t at);
 bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, const struct nested_exit *exit,
 		       const struct vmcb *vmcb02);
@@ -40,6 +43,9 @@ void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const str
 
 /* pause.c: threshold and count for the CPU; 0 when PAUSEs are counted by software, or not at all. */
 uint32_t pause02(const struct nested *n);
+
+/* vmrun.c: makes VMCB02 of the snapshot as step 5 does, with tables and a tag chosen anew. */
+void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in, struct vmcb *vmcb02);
 
 /* exit_invalid.c */
 void nested_exit_invalid(struct nested *n, struct port *port, l1pa_t vmcb12_pa, enum vmrun_reason reason,

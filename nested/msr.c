@@ -7,8 +7,6 @@
 
 #include "nested.h"
 
-#define VM_CR_KNOWN (VM_CR_DPD | VM_CR_R_INIT | VM_CR_DIS_A20M | VM_CR_LOCK | VM_CR_SVMDIS)
-
 bool nested_msr_read(const struct nested *n, uint32_t msr, uint64_t *value, bool *fault)
 {
 	*fault = false;

@@ -4,6 +4,7 @@
 #ifndef NESTED_NESTED_H
 #define NESTED_NESTED_H
 
+#include "image.h"
 #include "port.h"
 #include "state.h"
 
@@ -142,5 +143,19 @@ void nested_invlpga(struct nested *n, uint32_t asid12);
 /* The MSRs of SVM as L1 sees them. False: not one of them. *fault is set when the access is a #GP. */
 bool nested_msr_read(const struct nested *n, uint32_t msr, uint64_t *value, bool *fault);
 bool nested_msr_write(struct nested *n, uint32_t msr, uint64_t value, bool *fault);
+
+/* --- save and restore: save.c --- */
+
+/* Between two runs of the vCPU. Two images of the same state are the same bytes. */
+void nested_save(const struct nested *n, const struct vmcb *vmcb01, const struct vmcb *vmcb02,
+		 struct nested_image *image);
+/* Would nested_restore() take it? Any bytes may be asked about. */
+struct restore_verdict nested_restore_check(const struct nested *n, const struct nested_image *image);
+/* Makes `n`, VMCB01's save area and VMCB02 what they were; refused, it has changed nothing. `n` has been through
+ * nested_init(). The TLB entries of L1 itself are the caller's to flush. in->apic_tpr is that of the image's moment.
+ * L1's memory may still be elsewhere; before L2 runs, it must be back, and nested_restore_memory() has been called. */
+struct restore_verdict nested_restore(struct nested *n, const struct nested_image *image,
+				      const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02);
+void nested_restore_memory(struct nested *n, struct port *port, const struct vmcb02_inputs *in);
 
 #endif

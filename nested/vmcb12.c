@@ -10,7 +10,7 @@
 #include "merge.h"
 
 /* The control fields that VMRUN reads, as far as this L1 was offered them. */
-static void copy_control(struct vmcb_control *c, const struct vmcb_control *from, const struct nested_caps *caps)
+static ALWAYS_INLINE void copy_control(struct vmcb_control *c, const struct vmcb_control *from, const struct nested_caps *caps)
 {
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < ICPT_PAIRS; i++)
@@ -31,7 +31,7 @@ static void copy_control(struct vmcb_control *c, const struct vmcb_control *from
 }
 
 /* The state that VMRUN loads (APM2 15.5.1). */
-static void copy_save(struct vmcb_save *s, const struct vmcb_save *from)
+static ALWAYS_INLINE void copy_save(struct vmcb_save *s, const struct vmcb_save *from)
 {
 	s->es = from->es;
 	s->cs = from->cs;
@@ -67,6 +67,18 @@ bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct
 	copy_save(&snap->save, &vmcb12->save);
 	barrier();
 	return true;
+}
+
+/* For save.c, which has a copy of a copy. */
+COLD void vmcb12_sanitise(struct vmcb12 *snap, const struct nested_caps *caps, const struct vmcb12 *from)
+{
+	copy_control(&snap->control, &from->control, caps);
+	copy_save(&snap->save, &from->save);
+}
+
+COLD void vmcb12_take_state(struct vmcb12 *snap, const struct vmcb_save *from)
+{
+	copy_save(&snap->save, from);
 }
 
 /* The fields that a refused VMRUN writes, and no other byte (svm-facts 11.4, rule 3). False: no RAM there, the

@@ -150,6 +150,29 @@ static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02
 	n->msrpm02_plain = !asked;
 }
 
+/* VMCB02 as the snapshot says, whether that is fresh from L1 or from an image. */
+static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
+				      const struct vmcb02_tables *tables, struct vmcb *vmcb02)
+{
+	if (likely(n->vmcb02_built))
+		vmcb02_refresh(vmcb02, &n->snap, vmcb01, in, tables);
+	else
+		vmcb02_build(vmcb02, &n->snap, vmcb01, in, tables);
+	n->vmcb02_built = true;
+	if (unlikely(n->tsc_ratio != TSC_RATIO_ONE))
+		nested_tsc02(n, vmcb01, vmcb02);
+	if (unlikely(n->caps.hw_pause_threshold))
+		vmcb02->control.pause = pause02(n);
+}
+
+COLD void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
+			   struct vmcb *vmcb02)
+{
+	struct vmcb02_tables tables = choose_tables(n, vmcb01, in);
+
+	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
+}
+
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
 				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
 {
@@ -167,15 +190,7 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	}
 	tables = tables_of(n, vmcb01, in);
 	merge_msrpm(n, port, in);
-	if (likely(n->vmcb02_built))
-		vmcb02_refresh(vmcb02, &n->snap, vmcb01, in, &tables);
-	else
-		vmcb02_build(vmcb02, &n->snap, vmcb01, in, &tables);
-	n->vmcb02_built = true;
-	if (unlikely(n->tsc_ratio != TSC_RATIO_ONE))
-		nested_tsc02(n, vmcb01, vmcb02);
-	if (unlikely(n->caps.hw_pause_threshold))
-		vmcb02->control.pause = pause02(n);
+	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
 	n->soft.pending = false;
 	if (unlikely(c->eventinj & EVENT_V))
 		vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);

@@ -15,7 +15,7 @@ FUZZ_CORPUS  := tests/fuzz/corpus
 FUZZ_BYTES   := 400
 SECONDS      ?= 60
 
-FUZZ_CFLAGS := -std=gnu11 -fms-extensions -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -Iinclude
+FUZZ_CFLAGS := -std=gnu11 -fms-extensions -Wno-microsoft-anon-tag -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. -Iinclude
 
 unit-programs: $(FUZZ_REPLAYS)
 ifeq ($(T),)
@@ -36,7 +36,7 @@ $(FUZZ_OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_SOURCES) $(wildcard nested/*.h in
 
 .PHONY: fuzz fuzz-keep
 fuzz: $(FUZZ_OUT)/fuzz_$(T)
-	mkdir -p $(FUZZ_OUT)/$(T)
+	mkdir -p $(FUZZ_OUT)/$(T) $(FUZZ_CORPUS)/$(T)
 	$< -max_total_time=$(SECONDS) -max_len=$(FUZZ_BYTES) -timeout=10 -print_final_stats=1 \
 		-artifact_prefix=$(FUZZ_OUT)/$(T).crash- $(FUZZ_OUT)/$(T) $(FUZZ_CORPUS)/$(T)
 
