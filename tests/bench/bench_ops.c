@@ -186,6 +186,27 @@ L1_CODE(timed_switch, ROUND("", "clgi\nvmload\nvmrun\n", "stgi\n", ""));
 L1_CODE(timed_no_round, ROUND("", L2_STAMPS, "", ""));
 L2_CODE(l2_round, L2_STAMPS);
 
+/* The latency test of kvm-unit-tests (x86/svm.c test_run, x86/svm_tests.c latency_test) brackets more: CLGI, STI and a
+ * call before, CLI and STGI behind, RFLAGS and RAX by way of memory, and fourteen registers exchanged with L2's. L2's
+ * stamps are there afterwards. */
+struct latency_regs {
+	uint64_t rflags, rax, rbx, rcx, rdx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
+} latency_regs = {.rflags = 2};
+#define AT(offset) "[latency_regs + " #offset "]"
+#define EXCHANGE                                                                                     \
+	"xchg rbx, " AT(0x10) "\nxchg rcx, " AT(0x18) "\nxchg rdx, " AT(0x20) "\nxchg rbp, " AT(0x28)  \
+	"\nxchg rsi, " AT(0x30) "\nxchg rdi, " AT(0x38) "\nxchg r8, " AT(0x40) "\nxchg r9, " AT(0x48)    \
+	"\nxchg r10, " AT(0x50) "\nxchg r11, " AT(0x58) "\nxchg r12, " AT(0x60) "\nxchg r13, " AT(0x68)  \
+	"\nxchg r14, " AT(0x70) "\nxchg r15, " AT(0x78) "\n"
+timed_round_fn timed_latency;
+L1_CODE(timed_latency, "push r15\nmov r8, rdi\n" MARK(1) STAMP(r9)
+	"clgi\nsti\ncall 2f\nmov rax, r8\nmov r15, " AT(0) "\nmov [rax + 0x570], r15\nmov r15, " AT(8)
+	"\nmov [rax + 0x5F8], r15\n" EXCHANGE "vmrun\n" EXCHANGE
+	"mov r15, [rax + 0x570]\nmov " AT(0) ", r15\nmov r15, [rax + 0x5F8]\nmov " AT(8) ", r15\ncli\nstgi\n"
+	STAMP(rax) END
+	"mov r10, " AT(0x50) "\nmov r11, " AT(0x58) "\nsub r10, r9\nsub rax, r11\nmov [rsi], r10\nmov [rsi + 8], rax\n"
+	"pop r15\n2: ret");
+
 static void round_trip(struct vm *v, timed_round_fn *run, struct round_trip *out)
 {
 	v->vmcb->rip = pa(l2_round);
@@ -240,6 +261,12 @@ static void run_switch(const struct scenario *sc)
 	(void)sc;
 	vmsave(pa(v->vmcb));
 	measure_rounds(v, timed_switch, (struct round_names){"switch-in", "switch-out"});
+}
+
+static void run_latency(const struct scenario *sc)
+{
+	(void)sc;
+	measure_rounds(vm_new(l2_round), timed_latency, (struct round_names){"latency-vmrun", "latency-vmexit"});
 }
 
 /* As hypervisors do: both permission maps in force, the usual intercepts, nested paging. */
@@ -405,6 +432,7 @@ SCENARIOS("bench_ops") {
 	{"ipi", "16.5", run_ipi, 0, NULL},
 	{"vmrun", "15.5", run_vmrun, NEED_SVM, NULL},
 	{"switch-in", "15.5.2", run_switch, NEED_SVM, NULL},
+	{"latency-vmrun", "15.5", run_latency, NEED_SVM, NULL},
 	{"vmrun-maps", "15.10", run_vmrun_maps, NEED_SVM, NULL},
 	{"vmrun-clean", "15.15", run_vmrun_clean, SVM_CLEAN, NULL},
 	{"vmrun-refused", "15.5", run_refused, NEED_SVM, NULL},
