@@ -10,6 +10,7 @@
 void l1_resume(struct vmcb *vmcb01)
 {
 	vmcb_set_dr7(vmcb01, DR7_FIXED); /* all breakpoints off */
+	vmcb_set_v_intr(vmcb01, vmcb01->control.v_intr & ~V_INTR_GIF); /* where the CPU keeps L1's GIF: svm/gif.h */
 	vmcb01->save.rflags &= ~RFLAGS_VM;
 	if (unlikely(!(vmcb01->save.cr0 & CR0_PE)))
 		vmcb_set_cr0(vmcb01, vmcb01->save.cr0 | CR0_PE);

@@ -9,6 +9,7 @@
 
 #include "svm/decode.h"
 #include "svm/exit.h"
+#include "svm/gif.h"
 
 /* A fault while a soft event was delivered: RIP goes back to the instruction, and the event is over. */
 static void undo_soft_event(struct vcpu *v)
@@ -29,7 +30,7 @@ static bool drops_breakpoint(struct vcpu *v)
 {
 	struct vmcb_save *s = &v->vmcb->save;
 
-	if (v->nested.gif || !(s->dr6 & DR6_BREAKPOINTS))
+	if (gif_now(v) || !(s->dr6 & DR6_BREAKPOINTS))
 		return false;
 	vmcb_set_dr6(v->vmcb, s->dr6 & ~DR6_BREAKPOINTS);
 	s->rflags |= RFLAGS_RF;

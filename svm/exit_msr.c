@@ -9,6 +9,7 @@
 #include "kernel/cpu_insn.h"
 #include "kernel/log.h"
 #include "svm/exit.h"
+#include "svm/gif.h"
 #include "svm/msr.h"
 #include "svm/pvclock.h"
 
@@ -35,7 +36,9 @@ static void svme_write(struct vcpu *v, bool svme)
 
 	if (svme == v->nested.svme)
 		return;
+	gif_fetch(v);
 	v->nested.svme = svme;
+	gif_virtualize(v);
 	vmcb_set_intercept(v->vmcb01, ICPT_EXCP, svme ? excp & ~BIT32(VEC_GP) : excp | BIT32(VEC_GP));
 }
 

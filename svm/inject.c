@@ -10,6 +10,7 @@
 
 #include "kernel/smp.h"
 #include "svm/exit.h"
+#include "svm/gif.h"
 #include "svm/inject.h"
 #include "svm/quirk.h"
 
@@ -314,6 +315,7 @@ bool inject_prepare(struct vcpu *v)
 	struct event_view view;
 
 	v->attention = false;
+	gif_fetch(v);
 	if (unlikely(v->once.stepping)) {
 		iret_watch(v);
 		return false;
@@ -331,5 +333,6 @@ bool inject_prepare(struct vcpu *v)
 		view = look(v);
 	} while (v->activity != VCPU_WAIT_SIPI && act(v, nested_event(&v->nested, &view)) && (delivered = true));
 	iret_watch(v);
+	gif_watch(v, !v->nested.gif && (view.init || view.nmi || view.irq));
 	return delivered;
 }

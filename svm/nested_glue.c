@@ -16,6 +16,7 @@
 #include "svm/decode.h"
 #include "svm/enable.h"
 #include "svm/exit.h"
+#include "svm/gif.h"
 #include "svm/gmem.h"
 #include "svm/inject.h"
 #include "svm/nested_info.h"
@@ -189,6 +190,10 @@ enum resume glue_set_gif(struct vcpu *v, bool gif)
 		return raise_nested_fault(v, fault);
 	nested_set_gif(&v->nested, gif);
 	inject_level_changed(v);
+	if (!v->nested.in_l2 && (v->vmcb01->control.v_intr & V_INTR_GIF_ENABLE)) { /* something waits for it */
+		gif_store(v);
+		v->attention = true;
+	}
 	return RESUME_NEXT;
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernel/printf.h"
 #include "svm/exit_names.h"
+#include "svm/gif.h"
 #include "svm/gmem.h"
 #include "svm/vcpu.h"
 
@@ -96,10 +97,12 @@ static void report_level(struct out *out, const struct vcpu *v, unsigned level, 
 			 (unsigned long long)vmcb->save.rsp, (unsigned long long)vmcb->save.rax);
 }
 
-static void report_nested(struct out *out, const struct nested *n)
+static void report_nested(struct out *out, const struct vcpu *v)
 {
+	const struct nested *n = &v->nested;
+
 	out_line(out, " nested: svme %u gif %u hsave %llx vm_cr %llx vmcb12 %llx VMRUNs %llu last refusal %s", n->svme,
-		 n->gif, (unsigned long long)n->hsave_pa, (unsigned long long)n->vm_cr,
+		 gif_now(v), (unsigned long long)n->hsave_pa, (unsigned long long)n->vm_cr,
 		 (unsigned long long)n->vmcb12_pa.a, (unsigned long long)n->vmrun_count,
 		 vmrun_reason_name(n->last_refusal));
 }
@@ -123,5 +126,5 @@ void vcpu_report(struct vcpu *v, struct out *out)
 		report_level(out, v, 2, v->vmcb02);
 	report_level(out, v, 1, v->vmcb01);
 	if (v->l1->nested)
-		report_nested(out, &v->nested);
+		report_nested(out, v);
 }

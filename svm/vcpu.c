@@ -16,6 +16,7 @@
 #include "svm/caps.h"
 #include "svm/enable.h"
 #include "svm/exit.h"
+#include "svm/gif.h"
 #include "svm/inject.h"
 #include "svm/load.h"
 #include "svm/quirk.h"
@@ -369,6 +370,7 @@ void vcpu_run(struct vcpu *v)
 	spin_unlock(&v->l1->dev_lock);
 	if (vcpu_ready(v))
 		svm_loop(v);
+	gif_fetch(v);
 	svm_vmsave(hpa_of(v->vmcb01)); /* for the report of its end */
 	write_dr7(DR7_FIXED);
 	time_arm_ns(UINT64_MAX);
