@@ -82,12 +82,10 @@ COLD enum vmrun_reason check_save(const struct vmcb_save *save, const struct nes
 enum vmrun_reason check_pdptes(const struct vmcb12 *snap, const struct nested_caps *caps,
 			       const uint64_t pdpte[PDPTE_COUNT])
 {
-	const uint64_t mbz = PDPTE_MBZ | caps->phys_mbz;
-
 	if (!check_wants_pdptes(snap))
 		return REASON_NONE;
 	for (unsigned i = 0; i < PDPTE_COUNT; i++) {
-		if ((pdpte[i] & PTE_P) && (pdpte[i] & mbz))
+		if ((pdpte[i] & PTE_P) && (pdpte[i] & caps->pdpte_mbz))
 			return REASON_PDPTE_MBZ;
 	}
 	return REASON_NONE;

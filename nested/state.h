@@ -25,6 +25,7 @@ struct nested_caps {
 	struct vmcb12_known known;       /* follows from it */
 	uint32_t asid_count;             /* NASID as L1 sees it */
 	uint64_t phys_mbz;               /* physical address bits at or above L1's MAXPHYADDR */
+	uint64_t pdpte_mbz;              /* bits that a PDPTE of a PAE table must not have */
 	uint64_t cr4_mbz;                /* CR4 bits that L1's CPUID does not offer */
 	uint64_t efer_mbz;               /* EFER bits likewise */
 	uint32_t intercepts[ICPT_COUNT]; /* intercept bits that exist with these features */

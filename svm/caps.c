@@ -12,6 +12,7 @@
 #include "svm/enable.h"
 #include "svm/features.h"
 #include "svm/pvclock.h"
+#include "svm/quirk.h"
 
 /* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
 #define ALLOW_1_ECX 0x76DA3203u
@@ -236,12 +237,21 @@ static void known_intercepts(uint32_t *icpt)
 	icpt[ICPT_MISC3] = seven.ebx & CPUID_7_EBX_INVPCID ? ICPT3_INVPCID : 0;
 }
 
+/* A CPU that marks PDPTEs accessed leaves a bit in L1's tables that the manual reserves. */
+static uint64_t pdpte_mbz(uint64_t phys_mbz)
+{
+	return (PDPTE_MBZ | phys_mbz) & ~(has_quirk(QUIRK_PDPTE_A) ? PTE_A : 0);
+}
+
 void caps_build(struct nested_caps *caps, const struct l1 *l1)
 {
+	uint64_t phys_mbz = ~(BIT(svm_cpu()->phys_bits) - 1);
+
 	*caps = (struct nested_caps){
 		.features = (uint32_t)caps_svm_features(l1),
 		.asid_count = L1_ASID_COUNT,
-		.phys_mbz = ~(BIT(svm_cpu()->phys_bits) - 1),
+		.phys_mbz = phys_mbz,
+		.pdpte_mbz = pdpte_mbz(phys_mbz),
 		.cr4_mbz = ~cr4_offered(),
 		.efer_mbz = ~efer_offered(l1),
 		.pages_1g = (cpuid(CPUID_EXT_FEATURES, 0).edx & CPUID_81_EDX_PAGE1GB) != 0,

@@ -127,7 +127,7 @@ static uint64_t entry_mbz(const struct vcpu *v, const struct paging *p, unsigned
 	if (p->levels == 2)
 		return is_leaf(p, level, entry) && level == 2 ? PSE_MBZ : 0;
 	if (is_pdpte(p, level))
-		return p->phys_mbz | PDPTE_MBZ;
+		return v->nested.caps.pdpte_mbz;
 	if (level >= 4 || (level == 3 && !v->nested.caps.pages_1g))
 		return mbz | PTE_PS;
 	if (level > 1 && (entry & PTE_PS))

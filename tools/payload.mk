@@ -11,7 +11,7 @@ GUEST_STAMP := $(GUEST_ROOT)/unpacked.stamp
 
 GUEST_PACKAGES := linux-image-amd64 busybox-static qemu-system-x86
 
-PAYLOAD_FILES := $(addprefix $(PAYLOAD)/,vmlinuz l1-small.cpio.gz l1-qemu.cpio.gz)
+PAYLOAD_FILES := $(addprefix $(PAYLOAD)/,vmlinuz l1-small.cpio.gz l1-qemu.cpio.gz l1-deep.cpio.gz)
 
 .PHONY: payload
 payload: $(PAYLOAD_FILES)
@@ -33,6 +33,7 @@ $(PAYLOAD)/l2-hello: tests/l2/l2_hello.c | $(DEPS_STAMP)
 $(PAYLOAD)/l1-small.cpio.gz: $(PAYLOAD)/l2-hello
 $(PAYLOAD)/l1-qemu.cpio.gz: $(PAYLOAD)/l2-hello $(PAYLOAD)/vmlinuz $(PAYLOAD)/l2.cpio.gz \
 	tools/payload/l1-small.manifest tools/payload/run-l2-linux.sh
+$(PAYLOAD)/l1-deep.cpio.gz: $(PAYLOAD)/l1-qemu.cpio.gz $(PAYLOAD)/l1-small.cpio.gz
 
 $(PAYLOAD)/%.cpio.gz: tools/payload/%.manifest tools/payload/mkinitrd.py $(GUEST_STAMP) \
 		$(wildcard tools/payload/*.sh)

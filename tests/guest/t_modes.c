@@ -191,6 +191,22 @@ static void pae_absent_pdpte(const struct scenario *s UNUSED)
 	expect_exit(v->vmcb, EXIT_VMMCALL);
 }
 
+/* The tables of an L2 that has run are still good: no walk writes to a PDPTE (A and D begin one level down). On
+ * an engine that does write A there, the next VMRUN must not take it for L1's. */
+static void pae_pdptes_used_again(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_for(&pae_flat);
+	struct vmcb *start = pages(1);
+
+	*start = *v->vmcb;
+	for (unsigned i = 0; i < 3; i++) {
+		*v->vmcb = *start;
+		vm_run(v);
+		if (!expect_exit(v->vmcb, EXIT_VMMCALL))
+			return;
+	}
+}
+
 /* CR3[4:0] do not belong to a PAE table's address. */
 static void pae_cr3_low_bits(const struct scenario *s UNUSED)
 {
@@ -310,6 +326,7 @@ SCENARIOS("t_modes") {
 	{"mode_v86", "15.6", v86, NEED_SVM, 0},
 	{"mode_pae_npt_bad_pdpte", "15.25.10", pae_npt_bad_pdpte, SVM_NP, 0},
 	{"mode_pae_absent_pdpte", "15.5.1", pae_absent_pdpte, NEED_SVM, 0},
+	{"mode_pae_pdptes_used_again", "5.2.3", pae_pdptes_used_again, NEED_SVM, 0},
 	{"mode_pae_cr3_low_bits", "15.5.1", pae_cr3_low_bits, NEED_SVM, 0},
 	{"mode_protected_to_long", "15.5", protected_to_long, SVM_NP, 0},
 	{"mode_protected_to_long_flat", "15.5", protected_to_long, NEED_SVM, (const void *)1},

@@ -15,6 +15,7 @@
 
 const struct nested_caps check_caps = {
 	.phys_mbz = BITS(63, 40),
+	.pdpte_mbz = PDPTE_MBZ | BITS(63, 40),
 	.efer_mbz = CHECK_EFER_MBZ,
 	.cr4_mbz = CHECK_CR4_MBZ,
 	.pages_1g = true,

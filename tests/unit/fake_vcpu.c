@@ -29,6 +29,7 @@ void fake_reset(void)
 	fake.v.l1 = &fake.l1;
 	fake.v.vmcb = fake.v.vmcb01 = &fake.vmcb;
 	fake.v.nested.caps.phys_mbz = BITS(51, 40);
+	fake.v.nested.caps.pdpte_mbz = PDPTE_MBZ | BITS(51, 40);
 	fake.v.nested.caps.pages_1g = true;
 	fake.npt12_refused = UINT64_MAX;
 	save->cr0 = CR0_ET;

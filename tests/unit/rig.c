@@ -22,6 +22,7 @@ static struct nested_caps rig_caps(uint32_t features)
 		.features = features,
 		.asid_count = 8,
 		.phys_mbz = BITS(63, 40),
+		.pdpte_mbz = PDPTE_MBZ | BITS(63, 40),
 		.cr4_mbz = ~(BITS(11, 0) | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP),
 		.efer_mbz = ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_FFXSR),
 		.pages_1g = true,
