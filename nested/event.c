@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* nested/event.c - which event comes next: INIT, NMI, L1's interrupts, and L2's virtual ones; into which level, or as
- * which #VMEXIT. Pure questions; svm/inject.c asks and acts. Exceptions are not here: they belong to an instruction.
- * Manual: APM2 15.13 (Interrupt Intercepts), 15.17 (GIF), 15.21 (Interrupt and Local APIC Support). */
+/* nested/event.c - which event comes next: INIT, SMI, NMI, L1's interrupts, and L2's virtual ones; into which level,
+ * or as which #VMEXIT. Pure questions; svm/inject.c asks and acts. Exceptions are not here: they belong to an instruction.
+ * Manual: APM2 8.5 (Priorities), 15.13 (Interrupt Intercepts), 15.17 (GIF), 15.21 (Interrupt and Local APIC Support),
+ * 15.22 (SMM Support). */
 #include <amd/exitcode.h>
 #include <check.h>
 
@@ -18,12 +19,27 @@ static enum event_action inject_or_soon(const struct event_view *view, enum even
 	return view->injecting ? EVENT_SOON : inject;
 }
 
+static bool smi_due(const struct nested *n, const struct event_view *view)
+{
+	return view->smi && !n->smm.blocked && !n->smm.active;
+}
+
+/* L1's intercept does not count once firmware has locked SMM away (APM2 15.13.3). */
+static enum event_action smi(const struct nested *n, const struct event_view *view)
+{
+	if (n->in_l2 && nested_intercepts(n, VMEXIT_SMI) && !n->smm.locked)
+		return exit_or_soon(view, EVENT_EXIT_SMI);
+	return view->shadow ? EVENT_SOON : exit_or_soon(view, EVENT_TAKE_SMI);
+}
+
 static enum event_action l1_event(const struct nested *n, const struct event_view *view)
 {
 	if (!n->gif)
 		return EVENT_NOTHING; /* held until STGI, which exits to us */
-	if (view->init)
+	if (view->init && !n->smm.active)
 		return exit_or_soon(view, EVENT_TAKE_INIT);
+	if (unlikely(smi_due(n, view)))
+		return smi(n, view);
 	if (view->nmi && !view->nmi_blocked)
 		return view->shadow ? EVENT_SOON : inject_or_soon(view, EVENT_INJECT_NMI);
 	if (!view->irq)
@@ -80,6 +96,8 @@ static enum event_action l2_event(const struct nested *n, const struct event_vie
 		return EVENT_NOTHING; /* L2 ran CLGI and L1 does not mind */
 	if (view->init)
 		return exit_or_soon(view, nested_intercepts(n, VMEXIT_INIT) ? EVENT_EXIT_INIT : EVENT_TAKE_INIT);
+	if (unlikely(smi_due(n, view)))
+		return smi(n, view);
 	if (view->nmi && nested_intercepts(n, VMEXIT_NMI))
 		return exit_or_soon(view, EVENT_EXIT_NMI);
 	if (view->nmi && !view->nmi_blocked)

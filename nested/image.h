@@ -7,7 +7,7 @@
 #include "state.h"
 
 /* Raised whenever the meaning of the bytes below changes; an image of another version is refused. */
-#define NESTED_IMAGE_VERSION 1u
+#define NESTED_IMAGE_VERSION 2u
 
 /* With L2 inside, value.snap is not VMCB12 as it was at VMRUN but as it would have to be for a VMRUN that goes on where
  * L2 stands: L2's state, shadow, V_INTR word, and EVENTINJ only if that VMRUN has not entered L2 yet. */
@@ -29,6 +29,7 @@ struct nested_image {
 	X(HSAVE_PA, "VM_HSAVE_PA is no page of this L1")                                           \
 	X(TSC_RATIO, "TSC_RATIO has a reserved bit set")                                           \
 	X(RUN_PENDING, "a VMRUN is under way without L2, or an event of one that is over")         \
+	X(SMM, "L2 runs in SMM, or was interrupted by none")                                       \
 	X(VMCB12_PA, "VMCB12 is no page of this L1")                                               \
 	X(L1_STATE, "L1's registers are such as VMRUN would refuse")                               \
 	X(CONTROL, "the control area of the snapshot is such as VMRUN would refuse")               \

@@ -23,6 +23,7 @@ void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, u
 	nested_offer(&n->caps, caps->features);
 	n->gif = true;
 	n->tsc_ratio = TSC_RATIO_ONE;
+	nested_smm_power_on(n);
 	if (pool)
 		npt02_init(&n->npt02, pool, pool_pages);
 	tlb02_init(&n->tlb02, first_asid, asid_count);
@@ -35,6 +36,7 @@ void nested_reset(struct nested *n)
 	n->in_l2 = false;
 	n->run_pending = false;
 	n->soft.pending = false;
+	n->smm.active = n->smm.blocked = n->smm.from_l2 = false;
 	n->root = NULL;
 	if (n->npt02.pool)
 		npt02_drop_all(&n->npt02);

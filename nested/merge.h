@@ -26,9 +26,10 @@ static inline void icpt_set_pair(uint32_t *words, unsigned pair, uint64_t both)
 
 /* vmcb12.c: the only reader and writer of L1's VMCB. */
 bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at);
-/* The same from a snapshot that may hold anything; and its state-save area alone. */
+/* The same from a snapshot that may hold anything. */
 void vmcb12_sanitise(struct vmcb12 *snap, const struct nested_caps *caps, const struct vmcb12 *from);
-void vmcb12_take_state(struct vmcb12 *snap, const struct vmcb_save *from);
+/* The state that VMRUN loads, and nothing else of a save area. */
+void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from);
 bool vmcb12_write_refused(struct port *port, l1pa_t at);
 bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, const struct nested_exit *exit,
 		       const struct vmcb *vmcb02);
@@ -46,6 +47,10 @@ uint32_t pause02(const struct nested *n);
 
 /* vmrun.c: makes VMCB02 of the snapshot as step 5 does, with tables and a tag chosen anew. */
 void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in, struct vmcb *vmcb02);
+/* vmrun.c: RSM back into L2, with n->snap filled. The checks and the entry of a VMRUN that is none: nothing is refused,
+ * false means that RSM fails (svm-facts 11.4, rule 10). */
+bool vmrun_resume(struct nested *n, struct port *port, l1pa_t vmcb12_pa, const struct vmcb02_inputs *in,
+		  struct vmcb *vmcb01, struct vmcb *vmcb02);
 
 /* exit_invalid.c */
 void nested_exit_invalid(struct nested *n, struct port *port, l1pa_t vmcb12_pa, enum vmrun_reason reason,

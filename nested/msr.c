@@ -24,9 +24,6 @@ bool nested_msr_read(const struct nested *n, uint32_t msr, uint64_t *value, bool
 	case MSR_IGNNE:
 	case MSR_SVM_KEY: /* reads as zero */
 		return true;
-	case MSR_SMM_CTL: /* write only */
-		*fault = true;
-		return true;
 	default:
 		return false;
 	}
@@ -82,9 +79,6 @@ bool nested_msr_write(struct nested *n, uint32_t msr, uint64_t value, bool *faul
 		*fault = value > 1;
 		return true;
 	case MSR_SVM_KEY: /* SVM-Lock is not offered: there is no key to set */
-		return true;
-	case MSR_SMM_CTL: /* HWCR.SMMLOCK is set, as firmware leaves it */
-		*fault = true;
 		return true;
 	default:
 		return false;

@@ -4,6 +4,8 @@
 #ifndef NESTED_NESTED_H
 #define NESTED_NESTED_H
 
+#include <amd/smram.h>
+
 #include "image.h"
 #include "port.h"
 #include "state.h"
@@ -77,7 +79,7 @@ void nested_tsc02(const struct nested *n, const struct vmcb *vmcb01, struct vmcb
 /* --- events: event.c --- */
 
 struct event_view {
-	bool init, nmi, irq; /* pending for L1 */
+	bool init, smi, nmi, irq; /* pending for L1 */
 	bool nmi_blocked;
 	bool if_flag;        /* RFLAGS.IF of the level that runs */
 	bool shadow;         /* interrupt shadow of the level that runs */
@@ -91,11 +93,13 @@ enum event_action {
 	EVENT_WINDOW,      /* something waits for RFLAGS.IF or the shadow of the level that runs */
 	EVENT_SOON,        /* something comes right after the event that is being injected: leave the guest at once */
 	EVENT_TAKE_INIT,
+	EVENT_TAKE_SMI,
 	EVENT_INJECT_NMI,
 	EVENT_INJECT_IRQ,
 	EVENT_INJECT_VIRQ, /* V_IRQ of L1's VMCB12 into L2 */
 	EVENT_INJECT_VNMI,
 	EVENT_EXIT_INIT,   /* #VMEXITs of L2 */
+	EVENT_EXIT_SMI,
 	EVENT_EXIT_NMI,
 	EVENT_EXIT_INTR,
 	EVENT_EXIT_VINTR,
@@ -110,6 +114,35 @@ void nested_take_vnmi(struct nested *n);
 bool nested_end_vnmi(struct nested *n);
 /* Must IRET of L2 be seen, for L1 or for virtual NMIs? */
 bool nested_wants_iret(const struct nested *n);
+
+/* --- system management mode: smm.c --- */
+
+/* What of a vCPU is in no VMCB. Its FS, GS, LDTR and TR are in VMCB01 for these calls. */
+struct smm_cpu {
+	uint64_t *gpr;            /* 16, by the numbers of instructions; RAX and RSP are in the VMCB, too */
+	bool halted, nmi_blocked;
+};
+
+enum rsm_outcome {
+	RSM_UNDECIDED,
+	RSM_FAILED, /* L1 shuts down */
+	RSM_TO_L1,
+	RSM_TO_L2,  /* VMCB02 is built: run it */
+};
+
+/* An SMI that is neither held nor intercepted is taken, with GIF=1: VMCB01 is the CPU in SMM. False: there is no memory
+ * at SMBASE, and nothing has changed. APM2 10.3, 15.22.2. */
+bool nested_smi(struct nested *n, struct port *port, struct vmcb *vmcb01, const struct vmcb *vmcb02,
+		struct smm_cpu *cpu);
+/* RSM in SMM (n->smm.active). What is in VMCB01 and `cpu` after RSM_FAILED does not matter. APM2 10.4 (Leaving SMM). */
+enum rsm_outcome nested_rsm(struct nested *n, struct port *port, const struct vmcb02_inputs *in, struct vmcb *vmcb01,
+			    struct vmcb *vmcb02, struct smm_cpu *cpu);
+/* A write of SMM_CTL; false is #GP. *dismiss: a pending SMI is forgotten. APM2 15.30.3. */
+bool nested_smm_ctl(struct nested *n, uint64_t value, bool *nmi_blocked, bool *dismiss);
+static inline void nested_smm_power_on(struct nested *n)
+{
+	n->smm = (struct smm){.base = SMBASE_RESET};
+}
 
 /* --- SVM instructions and MSRs: insn.c, msr.c --- */
 

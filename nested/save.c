@@ -16,7 +16,7 @@
 
 /* A new field lands in one of these two. In the first it is saved by itself: say in check_value() what it may be, and
  * raise NESTED_IMAGE_VERSION. In the second it is not: it must be something that a restore makes again, or a counter. */
-_Static_assert(sizeof(struct nested_value) == 80 + sizeof(struct vmcb12), "nested_value: checked below? new version?");
+_Static_assert(sizeof(struct nested_value) == 80 + sizeof(struct vmcb12) + sizeof(struct smm), "nested_value: checked below? new version?");
 _Static_assert(sizeof(struct nested) - offsetof(struct nested, vmcb02_built) ==
 		       72 + sizeof(struct npt02) + sizeof(struct tlb02) + LAST_TABLES * sizeof(struct last_tables) +
 			       REASON_COUNT * sizeof(uint64_t),
@@ -26,7 +26,7 @@ _Static_assert(sizeof(struct nested) - offsetof(struct nested, vmcb02_built) ==
 
 static void save_l2(struct vmcb12 *snap, const struct nested *n, const struct vmcb *vmcb02)
 {
-	vmcb12_take_state(snap, &vmcb02->save);
+	vmcb_copy_state(&snap->save, &vmcb02->save);
 	snap->control.int_shadow = vmcb02->control.int_shadow & INT_SHADOW_ACTIVE;
 	snap->control.v_intr = n->v_intr12;
 	if (!n->run_pending)
@@ -52,6 +52,8 @@ void nested_save(const struct nested *n, const struct vmcb *vmcb01, const struct
 	memcpy(&image->caps, &n->caps, sizeof(image->caps));
 	memcpy(&image->value, &n->value, sizeof(image->value));
 	memcpy(&image->l1, &vmcb01->save, sizeof(image->l1));
+	if (!n->smm.from_l2)
+		memset(&image->value.smm.host, 0, sizeof(image->value.smm.host));
 	if (n->in_l2)
 		save_l2(&image->value.snap, n, vmcb02);
 	else
@@ -80,7 +82,8 @@ static bool is_bool(const bool *flag)
 static bool are_bools(const struct nested_value *v)
 {
 	return is_bool(&v->svme) && is_bool(&v->gif) && is_bool(&v->in_l2) && is_bool(&v->run_pending) &&
-	       is_bool(&v->soft.pending);
+	       is_bool(&v->soft.pending) && is_bool(&v->smm.locked) && is_bool(&v->smm.active) &&
+	       is_bool(&v->smm.blocked) && is_bool(&v->smm.nmi_was_blocked) && is_bool(&v->smm.from_l2);
 }
 
 static bool is_page(const struct nested_caps *caps, uint64_t at)
@@ -111,6 +114,8 @@ static enum restore_refusal check_value(const struct nested_value *v, const stru
 		return RESTORE_RUN_PENDING;
 	if (v->in_l2 && !is_page(caps, v->vmcb12_pa.a))
 		return RESTORE_VMCB12_PA;
+	if (v->smm.active ? v->in_l2 : v->smm.from_l2)
+		return RESTORE_SMM;
 	if (v->soft.pending && (!v->in_l2 || !(v->soft.event & EVENT_V)))
 		return RESTORE_SOFT_EVENT;
 	return RESTORE_NONE;
@@ -149,6 +154,8 @@ struct restore_verdict nested_restore_check(const struct nested *n, const struct
 		verdict.refusal = check_value(v, &n->caps);
 	if (!verdict.refusal)
 		verdict = verdict_on(RESTORE_L1_STATE, check_l1(&image->l1, &n->caps));
+	if (!verdict.refusal && v->smm.from_l2)
+		verdict = verdict_on(RESTORE_L1_STATE, check_l1(&v->smm.host, &n->caps));
 	if (!verdict.refusal && v->in_l2)
 		verdict = verdict_on(RESTORE_CONTROL,
 				     check_control(&v->snap, &n->caps, (image->l1.cr0 & CR0_PG) != 0));

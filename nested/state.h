@@ -69,6 +69,17 @@ struct last_tables {
 	struct vmcb02_tables chosen;
 };
 
+/* System management mode (smm.c). `host` says nothing unless `from_l2` is set. */
+struct smm {
+	uint32_t base;           /* SMBASE; INIT leaves it alone */
+	bool locked;             /* HWCR.SMMLOCK, until reset */
+	bool active;             /* an SMI was taken, RSM has not come yet: RSM exists, VMRUN does not */
+	bool blocked;            /* SMIs wait: the same, or SMM_CTL.ENTER */
+	bool nmi_was_blocked;    /* when NMIs were blocked with them */
+	bool from_l2;            /* the SMI that is being served */
+	struct vmcb_save host;   /* L1's registers meanwhile, if it was L2 that was interrupted */
+};
+
 /* What an L1 vCPU is, as far as SVM goes: a value, that save.c copies as a whole. */
 struct nested_value {
 	bool svme;                /* L1's EFER.SVME                             svm/exit_msr.c */
@@ -83,6 +94,7 @@ struct nested_value {
 	struct vmcb12 snap;       /*                                            vmcb12.c */
 	uint64_t v_intr12;        /* L2's live V_TPR, V_IRQ, V_GIF, V_NMI word  vmrun.c, event.c, svm/exit_cr.c */
 	struct soft_event soft;   /*                                            merge.c, exit_full.c */
+	struct smm smm;           /*                                            smm.c */
 };
 
 struct nested {

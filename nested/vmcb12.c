@@ -54,6 +54,11 @@ static ALWAYS_INLINE void copy_save(struct vmcb_save *s, const struct vmcb_save 
 	s->g_pat = from->g_pat;
 }
 
+COLD void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from)
+{
+	copy_save(to, from);
+}
+
 /* Copies VMCB12 at `at`. False when L1 has no RAM there: what the bus then reads, all ones, passes no check, so the
  * copy is left as it was. */
 bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at)
@@ -74,11 +79,6 @@ COLD void vmcb12_sanitise(struct vmcb12 *snap, const struct nested_caps *caps, c
 {
 	copy_control(&snap->control, &from->control, caps);
 	copy_save(&snap->save, &from->save);
-}
-
-COLD void vmcb12_take_state(struct vmcb12 *snap, const struct vmcb_save *from)
-{
-	copy_save(&snap->save, from);
 }
 
 /* The fields that a refused VMRUN writes, and no other byte (svm-facts 11.4, rule 3). False: no RAM there, the

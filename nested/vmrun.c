@@ -173,22 +173,13 @@ COLD void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const st
 	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
 }
 
-enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
-				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
+/* Steps 5 and 6, with a snapshot that passed. */
+static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
+				   const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
 {
-	enum vmrun_reason reason = REASON_VMCB_UNBACKED;
 	const struct vmcb_control *c = &n->snap.control;
-	struct vmcb02_tables tables;
+	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
 
-	CHECK(!n->in_l2);
-	n->vmrun_count++;
-	if (vmcb12_snapshot(&n->snap, &n->caps, port, vmcb12_pa))
-		reason = check_all(n, port, vmcb01);
-	if (unlikely(reason)) {
-		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
-		return VMRUN_REFUSED;
-	}
-	tables = tables_of(n, vmcb01, in);
 	merge_msrpm(n, port, in);
 	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
 	n->soft.pending = false;
@@ -200,5 +191,31 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	n->in_l2 = true;
 	n->run_pending = true;
 	n->gif = true; /* last: from here on L1's events may come (APM2 15.5.1) */
+}
+
+enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
+				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
+{
+	enum vmrun_reason reason = REASON_VMCB_UNBACKED;
+
+	CHECK(!n->in_l2);
+	n->vmrun_count++;
+	if (vmcb12_snapshot(&n->snap, &n->caps, port, vmcb12_pa))
+		reason = check_all(n, port, vmcb01);
+	if (unlikely(reason)) {
+		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
+		return VMRUN_REFUSED;
+	}
+	enter_l2(n, port, vmcb12_pa, in, vmcb01, vmcb02);
 	return VMRUN_ENTERED;
+}
+
+COLD bool vmrun_resume(struct nested *n, struct port *port, l1pa_t vmcb12_pa, const struct vmcb02_inputs *in,
+		       struct vmcb *vmcb01, struct vmcb *vmcb02)
+{
+	CHECK(!n->in_l2);
+	if (check_all(n, port, vmcb01))
+		return false;
+	enter_l2(n, port, vmcb12_pa, in, vmcb01, vmcb02);
+	return true;
 }

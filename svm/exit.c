@@ -66,6 +66,7 @@ static OWN_FRAME enum resume dispatch_other(struct vcpu *v, uint64_t code)
 	case VMEXIT_SMI: return exit_intr(v); /* pending still: firmware takes it in the window */
 	case VMEXIT_VINTR: return exit_vintr(v);
 	case VMEXIT_IRET: return exit_iret(v);
+	case VMEXIT_RSM: return exit_rsm(v);
 	case VMEXIT_CR_WRITE(0):
 	case VMEXIT_CR0_SEL_WRITE: return exit_cr0_write(v);
 	case VMEXIT_CR_READ(4): return exit_cr4_read(v);

@@ -69,6 +69,7 @@ enum resume exit_iret(struct vcpu *v);
 enum resume exit_gp(struct vcpu *v);
 enum resume exit_ud(struct vcpu *v);
 OWN_FRAME enum resume exit_hlt(struct vcpu *v);
+enum resume exit_rsm(struct vcpu *v);
 enum resume exit_xsetbv(struct vcpu *v);
 enum resume exit_shutdown(struct vcpu *v);
 enum resume exit_invalid_hw(struct vcpu *v);

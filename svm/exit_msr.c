@@ -12,11 +12,10 @@
 #include "svm/gif.h"
 #include "svm/msr.h"
 #include "svm/pvclock.h"
+#include "svm/smm.h"
 
 #define MTRR_CAP (MTRR_VARIABLE_COUNT | BIT(8) | BIT(10)) /* fixed ranges, write combining */
 #define MTRR_DEF_TYPE_KNOWN (BITS(7, 0) | BIT(10) | BIT(11))
-#define HWCR_SMMLOCK BIT(0)
-#define HWCR_TSC_FREQ_SEL BIT(24)
 #define LOGGED_ONCE 32 /* unknown MSRs that are worth a line each */
 
 /* --- EFER --- */
@@ -30,16 +29,21 @@ static uint64_t efer_read(const struct vcpu *v)
 }
 
 /* While it is 0, #GP exits, since an SVM instruction at CPL 3 is #UD then (exit_excp.c). */
+void msr_svme_changed(struct vcpu *v)
+{
+	uint32_t excp = v->vmcb01->control.intercept[ICPT_EXCP] & ~BIT32(VEC_GP);
+
+	gif_virtualize(v);
+	vmcb_set_intercept(v->vmcb01, ICPT_EXCP, v->nested.svme ? excp : excp | BIT32(VEC_GP));
+}
+
 static void svme_write(struct vcpu *v, bool svme)
 {
-	uint32_t excp = v->vmcb01->control.intercept[ICPT_EXCP];
-
 	if (svme == v->nested.svme)
 		return;
 	gif_fetch(v);
 	v->nested.svme = svme;
-	gif_virtualize(v);
-	vmcb_set_intercept(v->vmcb01, ICPT_EXCP, svme ? excp & ~BIT32(VEC_GP) : excp | BIT32(VEC_GP));
+	msr_svme_changed(v);
 }
 
 static bool efer_write(struct vcpu *v, uint64_t value)
@@ -205,14 +209,15 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_TSC_AUX: *value = rdmsr(MSR_TSC_AUX); return true;
 	case MSR_TSC_DEADLINE: *value = machine_tsc_deadline_read(&v->l1->machine, v->index); return true;
 	case MSR_MTRRCAP: *value = MTRR_CAP; return true;
-	case MSR_HWCR: *value = v->msrs.hwcr | HWCR_SMMLOCK | HWCR_TSC_FREQ_SEL; return true;
+	case MSR_HWCR: *value = smm_hwcr(v) | HWCR_TSC_FREQ_SEL; return true;
+	case MSR_SMM_BASE: *value = v->nested.smm.base; return true;
 	case MSR_DE_CFG: *value = v->msrs.de_cfg; return true;
 	case MSR_LS_CFG: *value = v->msrs.ls_cfg; return true;
 	case MSR_DEBUGCTL: *value = v->vmcb->save.dbgctl; return true;
 	case MSR_PV_WALL_CLOCK: *value = v->msrs.pv_wall_clock; return true;
 	case MSR_PV_SYSTEM_TIME: *value = v->msrs.pv_system_time; return true;
 	case MSR_PERF_FIRST ... MSR_PERF_LAST: /* counters that stand still */
-	case MSR_BIOS_SIGN_ID: /* no microcode, no machine check banks, no SMM, no DRAM map: all zero */
+	case MSR_BIOS_SIGN_ID: /* no microcode, no machine check banks, no DRAM map: all zero */
 	case MSR_MCG_CAP:
 	case MSR_MCG_STATUS:
 	case MSR_SYSCFG:
@@ -249,7 +254,9 @@ static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	case MSR_TSC: return tsc_write(v, value);
 	case MSR_TSC_AUX: return tsc_aux_write(value);
 	case MSR_TSC_DEADLINE: return deadline_write(v, value);
-	case MSR_HWCR: v->msrs.hwcr = value; return true;
+	case MSR_HWCR: smm_hwcr_write(v, value); return true;
+	case MSR_SMM_BASE: return smm_base_write(v, value);
+	case MSR_SMM_CTL: return smm_ctl_write(v, value);
 	case MSR_PV_WALL_CLOCK: pvclock_write_wall_clock(v, value); return true;
 	case MSR_PV_SYSTEM_TIME: pvclock_write_system_time(v, value); return true;
 	case MSR_DE_CFG: v->msrs.de_cfg = value; return true;

@@ -13,6 +13,9 @@
 #include "svm/gif.h"
 #include "svm/inject.h"
 #include "svm/quirk.h"
+#include "svm/smm.h"
+
+#define SMI_EXTERNAL 1 /* EXITINFO1: it came from the APIC, not from an I/O instruction */
 
 static void set_event(struct vcpu *v, uint64_t event)
 {
@@ -252,6 +255,7 @@ static struct event_view look(struct vcpu *v)
 	spin_lock(&v->l1->dev_lock);
 	collect_signals(v);
 	view.init = v->init_pending;
+	view.smi = machine_smi_pending(&v->l1->machine, v->index);
 	view.irq = machine_irq_pending(&v->l1->machine, v->index) >= 0;
 	spin_unlock(&v->l1->dev_lock);
 	view.nmi = v->nmi_pending;
@@ -277,6 +281,9 @@ static bool act(struct vcpu *v, enum event_action action)
 	case EVENT_TAKE_INIT:
 		take_init(v);
 		return true;
+	case EVENT_TAKE_SMI:
+		smm_enter(v);
+		return true;
 	case EVENT_INJECT_NMI:
 		inject_nmi(v);
 		return true;
@@ -292,6 +299,9 @@ static bool act(struct vcpu *v, enum event_action action)
 		return true;
 	case EVENT_EXIT_INIT:
 		glue_exit_to_l1(v, VMEXIT_INIT, 0, 0);
+		return true;
+	case EVENT_EXIT_SMI:
+		glue_exit_to_l1(v, VMEXIT_SMI, SMI_EXTERNAL, 0);
 		return true;
 	case EVENT_EXIT_NMI:
 		glue_exit_to_l1(v, VMEXIT_NMI, 0, 0);
@@ -333,6 +343,6 @@ bool inject_prepare(struct vcpu *v)
 		view = look(v);
 	} while (v->activity != VCPU_WAIT_SIPI && act(v, nested_event(&v->nested, &view)) && (delivered = true));
 	iret_watch(v);
-	gif_watch(v, !v->nested.gif && (view.init || view.nmi || view.irq));
+	gif_watch(v, !v->nested.gif && (view.init || view.smi || view.nmi || view.irq));
 	return delivered;
 }

@@ -83,6 +83,8 @@ enum resume glue_vmrun(struct vcpu *v)
 
 	if (fault)
 		return raise_nested_fault(v, fault);
+	if (unlikely(v->nested.smm.active))
+		return exit_ud(v); /* the manual leaves it open; L2 and SMM at once is nothing that RSM could restore */
 	if (unlikely(!exit_insn_length(v)))
 		return RESUME_SAME; /* another CPU of L1 has taken the code away: fetch it again */
 	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */

@@ -222,7 +222,7 @@ static uint64_t true_code(struct vcpu *v, uint64_t code)
 	case VMEXIT_EXCP(VEC_UD): {
 		uint16_t mnemonic = mnemonic_at_rip(v);
 
-		if (mnemonic == ZYDIS_MNEMONIC_RSM && l1_wants(v, VMEXIT_RSM))
+		if (mnemonic == ZYDIS_MNEMONIC_RSM && (l1_wants(v, VMEXIT_RSM) || v->nested.smm.active))
 			return VMEXIT_RSM;
 		return mnemonic == ZYDIS_MNEMONIC_INT1 ? VMEXIT_ICEBP : code;
 	}

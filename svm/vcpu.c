@@ -214,6 +214,7 @@ void vcpu_reset(struct vcpu *v)
 	v->nested.vm_cr = 0;
 	v->nested.hsave_pa = 0;
 	v->nested.tsc_ratio = TSC_RATIO_ONE;
+	nested_smm_power_on(&v->nested);
 	memset(&v->msrs, 0, sizeof(v->msrs));
 	v->pause_clock = (struct pause_clock){.cost = UINT64_MAX};
 	v->fpu_stale = true;

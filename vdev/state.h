@@ -43,6 +43,7 @@ enum vlapic_lvt {
 #define ATTENTION_IRQ 1u  /* an interrupt may have become deliverable */
 #define ATTENTION_NMI 2u  /* an NMI is pending */
 #define ATTENTION_INIT 4u /* an INIT is pending */
+#define ATTENTION_SMI 16u /* an SMI is pending */
 #define ATTENTION_SIPI 8u /* a start-up IPI is pending, to be taken after the INIT */
 
 /* Counter of the local APIC (vlapic_timer.c). */

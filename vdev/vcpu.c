@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vdev/vcpu.c - what the vCPU loop asks between two runs of a guest: interrupt, NMI, INIT, SIPI.
+/* vdev/vcpu.c - what the vCPU loop asks between two runs of a guest: interrupt, NMI, SMI, INIT, SIPI.
  * Two controllers may answer: the local APIC, and on vCPU 0 the PIC where LINT0 or the I/O APIC
  * lets it through, or where there is no APIC at all. */
 #include "vlapic.h"
@@ -65,6 +65,16 @@ bool machine_nmi_take(struct machine *m, unsigned vcpu)
 
 	l->attention &= ~ATTENTION_NMI;
 	return pending;
+}
+
+bool machine_smi_pending(const struct machine *m, unsigned vcpu)
+{
+	return (m->lapic[vcpu].attention & ATTENTION_SMI) != 0;
+}
+
+void machine_smi_drop(struct machine *m, unsigned vcpu)
+{
+	m->lapic[vcpu].attention &= ~ATTENTION_SMI;
 }
 
 enum vcpu_signal machine_signal_take(struct machine *m, unsigned vcpu, uint8_t *sipi_vector)

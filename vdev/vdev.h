@@ -72,6 +72,9 @@ int machine_irq_pending(struct machine *m, unsigned vcpu);
 uint8_t machine_irq_ack(struct machine *m, unsigned vcpu);
 
 bool machine_nmi_take(struct machine *m, unsigned vcpu);
+/* An SMI stays pending until it is taken or dismissed. */
+bool machine_smi_pending(const struct machine *m, unsigned vcpu);
+void machine_smi_drop(struct machine *m, unsigned vcpu);
 /* INIT comes before a SIPI. On INIT the caller resets the vCPU and calls machine_vcpu_reset(). */
 enum vcpu_signal machine_signal_take(struct machine *m, unsigned vcpu, uint8_t *sipi_vector);
 

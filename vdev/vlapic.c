@@ -65,7 +65,7 @@ void vlapic_reset(struct machine *m, unsigned vcpu)
 	struct vlapic *l = &m->lapic[vcpu];
 
 	set_registers_to_reset(l);
-	l->attention &= ATTENTION_INIT | ATTENTION_SIPI;
+	l->attention &= ATTENTION_INIT | ATTENTION_SIPI | ATTENTION_SMI;
 	if (vcpu == 0)
 		l->attention |= ATTENTION_IRQ; /* the PIC does not see an INIT */
 }

@@ -74,10 +74,10 @@ void vlapic_accept(struct machine *m, unsigned vcpu, enum apic_mode mode, uint8_
 	case APIC_MODE_FIXED:
 	case APIC_MODE_LOWEST: accept_fixed(m, vcpu, vector, level); return;
 	case APIC_MODE_NMI: vlapic_attention(m, vcpu, ATTENTION_NMI); return;
+	case APIC_MODE_SMI: vlapic_attention(m, vcpu, ATTENTION_SMI); return;
 	case APIC_MODE_INIT: accept_init(m, vcpu); return;
 	case APIC_MODE_SIPI: accept_sipi(m, vcpu, vector); return;
 	case APIC_MODE_EXTINT: vlapic_attention(m, vcpu, ATTENTION_IRQ); return;
-	case APIC_MODE_SMI:	    /* there is no SMM in this machine */
 	case APIC_MODE_REMOTE_READ: /* answered by the sender, see remote_read() */
 		return;
 	}

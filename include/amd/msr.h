@@ -73,6 +73,14 @@
 #define APIC_BASE_EXTD BIT(10)
 #define APIC_BASE_EN BIT(11)
 
+#define HWCR_SMMLOCK BIT(0)
+#define HWCR_TSC_FREQ_SEL BIT(24)
+
+#define SMM_CTL_DISMISS BIT(0)
+#define SMM_CTL_ENTER BIT(1)
+#define SMM_CTL_EXIT BIT(3)
+#define SMM_CTL_KNOWN BITS(4, 0) /* bits 2 and 4 are bus cycles that nobody hears */
+
 #define VM_CR_DPD BIT(0)
 #define VM_CR_R_INIT BIT(1)
 #define VM_CR_DIS_A20M BIT(2)

@@ -103,8 +103,53 @@ static void l2_faults(struct input *in)
 
 static uint64_t exit_code_of(enum event_action action)
 {
-	return action == EVENT_EXIT_INIT ? VMEXIT_INIT : action == EVENT_EXIT_NMI ? VMEXIT_NMI :
+	return action == EVENT_EXIT_INIT ? VMEXIT_INIT : action == EVENT_EXIT_SMI ? VMEXIT_SMI :
+	       action == EVENT_EXIT_NMI ? VMEXIT_NMI :
 	       action == EVENT_EXIT_INTR ? VMEXIT_INTR : VMEXIT_VINTR;
+}
+
+/* --- SMM --- */
+
+static void take_smi(void)
+{
+	uint64_t gpr[16] = {0};
+	struct smm_cpu cpu = {.gpr = gpr};
+	uint64_t at = rig->n.smm.base + SMRAM_SAVE_OFFSET;
+
+	memcpy(ram, rig->l1->ram, RIG_RAM);
+	CHECK(nested_smi(&rig->n, rig->l1, rig->vmcb01, rig->vmcb02, &cpu));
+	CHECK(rig->n.smm.active && !rig->n.in_l2 && !rig->n.svme && rig->n.gif && cpu.nmi_blocked);
+	fuzz_check_ram(rig, ram, at, sizeof(struct smram_save));
+}
+
+/* Where the map is gone, another L1 begins. */
+static void return_from_smm(void)
+{
+	uint64_t gpr[16];
+	struct smm_cpu cpu = {.gpr = gpr};
+	enum rsm_outcome outcome;
+
+	memcpy(ram, rig->l1->ram, RIG_RAM);
+	outcome = nested_rsm(&rig->n, rig->l1, &rig->in, rig->vmcb01, rig->vmcb02, &cpu);
+	fuzz_check_ram(rig, ram, 0, 0);
+	CHECK(outcome == RSM_FAILED || outcome == RSM_TO_L1 || outcome == RSM_TO_L2);
+	CHECK(rig->n.in_l2 == (outcome == RSM_TO_L2));
+	if (outcome == RSM_FAILED)
+		nested_reset(&rig->n);
+	CHECK(!rig->n.smm.active && rig->n.gif);
+	rig->n.smm.base = SMBASE_RESET;
+}
+
+static void smm(struct input *in)
+{
+	bool nmi_blocked = false, dismiss;
+
+	if (rig->n.smm.active)
+		return_from_smm();
+	else if (rig->n.gif && input_bytes(in, 1) % 4)
+		take_smi();
+	else
+		nested_smm_ctl(&rig->n, input_bytes(in, 1), &nmi_blocked, &dismiss);
 }
 
 static void event_comes(struct input *in)
@@ -120,12 +165,15 @@ static void event_comes(struct input *in)
 	CHECK(action > EVENT_UNDECIDED && action <= EVENT_EXIT_VINTR);
 	CHECK(n->gif || action == EVENT_NOTHING);
 	CHECK(n->in_l2 || action < EVENT_INJECT_VIRQ);
+	CHECK(!n->smm.active || !n->in_l2);
 	if (action == EVENT_INJECT_VIRQ)
 		nested_take_virq(n);
 	else if (action == EVENT_INJECT_VNMI)
 		nested_take_vnmi(n);
 	else if (action == EVENT_TAKE_INIT)
 		nested_reset(n);
+	else if (action == EVENT_TAKE_SMI)
+		take_smi();
 	else if (action >= EVENT_EXIT_INIT)
 		exit_to_l1(&(struct nested_exit){.code = exit_code_of(action)});
 	n->svme = true;
@@ -142,6 +190,8 @@ static void l1_runs_l2(struct input *in)
 	bool there = port_l1_ptr(rig->l1, l1pa(at), PAGE_SIZE);
 	enum vmrun_outcome outcome;
 
+	if (rig->n.smm.active)
+		return; /* #UD (svm/nested_glue.c) */
 	memcpy(ram, rig->l1->ram, RIG_RAM);
 	rig->in.apic_tpr = where & 15;
 	outcome = rig_vmrun(rig, at);
@@ -211,7 +261,7 @@ static void step(struct input *in)
 	case 6: msr_access(in); break;
 	case 7: instruction(in); break;
 	case 8: in_l2 ? l0_takes_memory() : l1_changes_mode(in); break;
-	case 9: nested_wants_iret(&rig->n); break;
+	case 9: nested_wants_iret(&rig->n); smm(in); break;
 	default: fuzz_patch(rig, in, 4); break;
 	}
 }

@@ -46,11 +46,17 @@ static struct nested n;
 #define NO_GIF BIT(19)
 #define L1_RUNS BIT(20)
 #define ALL_BITS 21
+/* SMM. */
+#define SMI BIT(21)
+#define I_SMI BIT(22)
+#define LOCKED BIT(23) /* HWCR.SMMLOCK */
+#define IN_SMM BIT(24)
+#define ENTERED BIT(25) /* by SMM_CTL */
 
 static struct event_view view_of(uint64_t s)
 {
 	return (struct event_view){
-		.init = s & INIT, .nmi = s & NMI, .irq = s & IRQ, .nmi_blocked = s & BLOCKED, .if_flag = s & IF,
+		.init = s & INIT, .smi = s & SMI, .nmi = s & NMI, .irq = s & IRQ, .nmi_blocked = s & BLOCKED, .if_flag = s & IF,
 		.shadow = s & SHADOW, .l1_if = s & L1_IF, .injecting = s & INJECTING,
 	};
 }
@@ -82,6 +88,10 @@ static enum event_action event(uint64_t s)
 	c->intercept[ICPT_MISC1] = (s & I_INIT ? ICPT1_INIT : 0) | (s & I_NMI ? ICPT1_NMI : 0) |
 				   (s & I_INTR ? ICPT1_INTR : 0) | (s & I_VINTR ? ICPT1_VINTR : 0);
 	c->v_intr = s & MASKING ? V_INTR_MASKING : 0;
+	c->intercept[ICPT_MISC1] |= s & I_SMI ? ICPT1_SMI : 0;
+	n.smm.active = s & IN_SMM;
+	n.smm.blocked = s & (IN_SMM | ENTERED);
+	n.smm.locked = s & LOCKED;
 	n.v_intr12 = v_intr_of(s);
 	n.gif = !(s & NO_GIF);
 	n.in_l2 = !(s & L1_RUNS);
@@ -113,6 +123,29 @@ static const struct {
 	/* GIF=0 holds all of it (15.17), in L2 as well: it may have run CLGI itself. */
 	{L1_RUNS | NO_GIF | INIT | NMI | IRQ | IF, EVENT_NOTHING},
 	{NO_GIF | INIT | NMI | IRQ | IF | VIRQ | VNMI | I_NMI | I_INTR, EVENT_NOTHING},
+	/* SMI: behind INIT, before NMI (8.5); held by GIF=0, in SMM and by SMM_CTL.ENTER; so is INIT in SMM (10.3.3). */
+	{L1_RUNS | SMI, EVENT_TAKE_SMI},
+	{L1_RUNS | SMI | I_SMI, EVENT_TAKE_SMI},
+	{L1_RUNS | SMI | NMI | IRQ | IF, EVENT_TAKE_SMI},
+	{L1_RUNS | SMI | INIT, EVENT_TAKE_INIT},
+	{L1_RUNS | SMI | SHADOW, EVENT_SOON},
+	{L1_RUNS | SMI | INJECTING, EVENT_SOON},
+	{L1_RUNS | SMI | NO_GIF, EVENT_NOTHING},
+	{L1_RUNS | SMI | IN_SMM, EVENT_NOTHING},
+	{L1_RUNS | SMI | ENTERED, EVENT_NOTHING},
+	{L1_RUNS | SMI | IN_SMM | INIT, EVENT_NOTHING},
+	{L1_RUNS | SMI | IN_SMM | IRQ | IF, EVENT_INJECT_IRQ},
+	{SMI, EVENT_TAKE_SMI},
+	{SMI | SHADOW, EVENT_SOON},
+	{SMI | INJECTING, EVENT_SOON},
+	{SMI | NMI | I_NMI, EVENT_TAKE_SMI},
+	{SMI | I_SMI, EVENT_EXIT_SMI},
+	{SMI | I_SMI | SHADOW | NMI | I_NMI, EVENT_EXIT_SMI},
+	{SMI | I_SMI | INJECTING, EVENT_SOON},
+	{SMI | I_SMI | LOCKED, EVENT_TAKE_SMI},
+	{SMI | I_SMI | INIT | I_INIT, EVENT_EXIT_INIT},
+	{SMI | I_SMI | ENTERED, EVENT_NOTHING},
+	{SMI | I_SMI | NO_GIF, EVENT_NOTHING},
 	/* L2 runs: intercepted events leave it, whatever L2 masks. */
 	{INIT | I_INIT | NMI | I_NMI, EVENT_EXIT_INIT},
 	{INIT, EVENT_TAKE_INIT},
@@ -173,6 +206,7 @@ static bool has_cause(uint64_t s, enum event_action action)
 {
 	bool l2 = !(s & L1_RUNS);
 	bool l2_irq_open = s & MASKING ? s & L1_IF : (s & IF) && !(s & SHADOW);
+	bool smi = (s & SMI) && !(s & (IN_SMM | ENTERED));
 	bool virq = (s & VIRQ || (s & LOW_VIRQ && s & IGN_TPR)) && !(s & VGIF_OFF);
 
 	switch (action) {
@@ -180,12 +214,14 @@ static bool has_cause(uint64_t s, enum event_action action)
 	case EVENT_NOTHING: return true;
 	case EVENT_WINDOW: return (s & IRQ) || (l2 && virq);
 	case EVENT_SOON: return s & (INJECTING | SHADOW);
-	case EVENT_TAKE_INIT: return (s & INIT) && !(l2 && s & I_INIT);
+	case EVENT_TAKE_INIT: return (s & INIT) && !(l2 && s & I_INIT) && !(s & IN_SMM);
+	case EVENT_TAKE_SMI: return smi && !(s & SHADOW) && (!l2 || !(s & I_SMI) || s & LOCKED);
 	case EVENT_INJECT_NMI: return (s & NMI) && !(s & (BLOCKED | SHADOW)) && !(l2 && s & I_NMI);
 	case EVENT_INJECT_IRQ: return (s & IRQ) && (l2 ? l2_irq_open && !(s & I_INTR) : (s & IF) && !(s & SHADOW));
 	case EVENT_INJECT_VIRQ: return l2 && virq && (s & IF) && !(s & (SHADOW | I_VINTR));
 	case EVENT_INJECT_VNMI: return l2 && (s & VNMI) && !(s & (VNMI_MASKED | VGIF_OFF | SHADOW));
 	case EVENT_EXIT_INIT: return l2 && (s & INIT) && (s & I_INIT);
+	case EVENT_EXIT_SMI: return l2 && smi && (s & I_SMI) && !(s & LOCKED);
 	case EVENT_EXIT_NMI: return l2 && (s & NMI) && (s & I_NMI);
 	case EVENT_EXIT_INTR: return l2 && (s & IRQ) && (s & I_INTR) && l2_irq_open;
 	case EVENT_EXIT_VINTR: return l2 && virq && (s & IF) && !(s & SHADOW) && (s & I_VINTR);
@@ -197,18 +233,20 @@ static bool has_cause(uint64_t s, enum event_action action)
 static bool may_sleep(uint64_t s)
 {
 	bool l2 = !(s & L1_RUNS);
+	bool smi_held = !(s & SMI) || s & (IN_SMM | ENTERED), init_held = !(s & INIT) || s & IN_SMM;
 	bool nmi_held = !(s & NMI) || ((s & BLOCKED) && !(l2 && s & I_NMI));
 	bool irq_held = !(s & IRQ) || (l2 && s & MASKING && !(s & L1_IF)); /* L1's IF cannot change meanwhile */
 	bool virq_held = !l2 || !(s & (VIRQ | LOW_VIRQ)) || s & VGIF_OFF || (!(s & VIRQ) && !(s & IGN_TPR));
 	bool vnmi_held = !l2 || !(s & VNMI) || s & (VNMI_MASKED | VGIF_OFF);
 
-	return s & NO_GIF || (!(s & INIT) && nmi_held && irq_held && virq_held && vnmi_held);
+	return s & NO_GIF || (init_held && smi_held && nmi_held && irq_held && virq_held && vnmi_held);
 }
 
-static void rules_for_every_combination(void **state)
+/* There is no L2 in SMM. */
+static void check_rules(uint64_t smm)
 {
-	(void)state;
-	for (uint64_t s = 0; s < BIT(ALL_BITS); s++) {
+	for (uint64_t rest = 0; rest < BIT(ALL_BITS); rest++) {
+		uint64_t s = smm | rest | (smm & IN_SMM ? L1_RUNS : 0);
 		enum event_action action = event(s);
 		bool is_act = action >= EVENT_TAKE_INIT;
 
@@ -220,6 +258,15 @@ static void rules_for_every_combination(void **state)
 			fail_msg("state %llx: action %d over an injection or with GIF=0", (unsigned long long)s,
 				 action);
 	}
+}
+
+static void rules_for_every_combination(void **state)
+{
+	static const uint64_t smm[] = {0, SMI, SMI | I_SMI, SMI | I_SMI | LOCKED, SMI | I_SMI | ENTERED, IN_SMM | SMI};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(smm); i++)
+		check_rules(smm[i]);
 }
 
 /* --- taking virtual events --- */

@@ -85,7 +85,10 @@ static const struct {
 	{RESTORE_CAPS, REASON_NONE, 3}, {RESTORE_CAPS, REASON_NONE, 4}, {RESTORE_CAPS, REASON_NONE, 5},
 	{RESTORE_CAPS, REASON_NONE, 6},
 	{RESTORE_BOOL, REASON_NONE, 0}, {RESTORE_BOOL, REASON_NONE, 1}, {RESTORE_BOOL, REASON_NONE, 2},
-	{RESTORE_BOOL, REASON_NONE, 3}, {RESTORE_BOOL, REASON_NONE, 4},
+	{RESTORE_BOOL, REASON_NONE, 3}, {RESTORE_BOOL, REASON_NONE, 4}, {RESTORE_BOOL, REASON_NONE, 5},
+	{RESTORE_BOOL, REASON_NONE, 6}, {RESTORE_BOOL, REASON_NONE, 7}, {RESTORE_BOOL, REASON_NONE, 8},
+	{RESTORE_BOOL, REASON_NONE, 9},
+	{RESTORE_SMM, REASON_NONE, 0}, {RESTORE_SMM, REASON_NONE, 1},
 	{RESTORE_SVME, REASON_NONE, 0}, {RESTORE_SVME, REASON_NONE, 1},
 	{RESTORE_VM_CR, REASON_NONE, 0},
 	{RESTORE_HSAVE_PA, REASON_NONE, 0}, {RESTORE_HSAVE_PA, REASON_NONE, 1},
@@ -96,6 +99,7 @@ static const struct {
 	{RESTORE_L1_STATE, REASON_CR0_NW_CD, 0}, {RESTORE_L1_STATE, REASON_CR4_MBZ, 1},
 	{RESTORE_L1_STATE, REASON_G_PAT, 2}, {RESTORE_L1_STATE, REASON_EFER_SVME, 3},
 	{RESTORE_L1_STATE, REASON_CR3_MBZ, 4}, {RESTORE_L1_STATE, REASON_LONG_NO_PAE, 5},
+	{RESTORE_L1_STATE, REASON_CR0_HIGH, 6},
 	{RESTORE_CONTROL, REASON_VMRUN_INTERCEPT, 0}, {RESTORE_CONTROL, REASON_ASID_ZERO, 1},
 	{RESTORE_CONTROL, REASON_NCR3_MBZ, 2}, {RESTORE_CONTROL, REASON_MSRPM_RANGE, 3},
 	{RESTORE_CONTROL, REASON_NP_NO_PAGING, 4}, {RESTORE_CONTROL, REASON_EVENTINJ_TYPE, 5},
@@ -120,10 +124,12 @@ static void break_caps(struct nested_caps *caps, unsigned which)
 
 static void break_value(struct nested_value *v, enum restore_refusal refusal, unsigned which)
 {
-	bool *const bools[] = {&v->svme, &v->gif, &v->in_l2, &v->run_pending, &v->soft.pending};
+	bool *const bools[] = {&v->svme, &v->gif, &v->in_l2, &v->run_pending, &v->soft.pending,
+			      &v->smm.locked, &v->smm.active, &v->smm.blocked, &v->smm.nmi_was_blocked,
+			      &v->smm.from_l2};
 
 	switch ((unsigned)refusal) {
-	case RESTORE_BOOL: put_byte(bools[which], (uint8_t)(2 + 60 * which)); break;
+	case RESTORE_BOOL: put_byte(bools[which], (uint8_t)(2 + 28 * which)); break;
 	case RESTORE_SVME:
 		v->svme = which;
 		v->vm_cr = VM_CR_SVMDIS;
@@ -135,6 +141,10 @@ static void break_value(struct nested_value *v, enum restore_refusal refusal, un
 		v->in_l2 = !which;
 		v->run_pending = which;
 		v->snap.control.eventinj = which ? 0 : EVENT_V | 0x33;
+		break;
+	case RESTORE_SMM:
+		v->smm.active = which;
+		v->smm.from_l2 = !which;
 		break;
 	case RESTORE_VMCB12_PA: v->vmcb12_pa.a = which ? BIT(40) : 0x10; break;
 	default:
@@ -169,7 +179,12 @@ static void break_l1(struct vmcb_save *s, unsigned which)
 	case 2: s->g_pat = 2; break;
 	case 3: s->efer &= ~EFER_SVME; break;
 	case 4: s->cr3 |= BIT(40); break;
-	default: s->cr4 &= ~CR4_PAE;
+	case 5: s->cr4 &= ~CR4_PAE; break;
+	default: /* in SMM, which has interrupted an L2: L1's registers are there */
+		image.value.in_l2 = false;
+		image.value.smm.active = image.value.smm.from_l2 = true;
+		image.value.smm.host = *s;
+		image.value.smm.host.cr0 |= BIT(32);
 	}
 }
 

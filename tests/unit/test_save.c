@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* links: nested/offer.c nested/pause.c nested/tsc.c nested/route.c nested/iopm12.c */
+/* links: nested/smm.c */
 /* links: nested/save.c nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
 /* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
@@ -281,6 +282,24 @@ static void nothing_is_counted_or_written(void **state)
 	assert_memory_equal(ram, to->l1->ram, RIG_RAM);
 }
 
+/* RSM after the restore goes where it would have gone (smm.c). */
+static void smm_over_l2(void **state)
+{
+	uint64_t gpr[16] = {0};
+	struct smm_cpu cpu = {.gpr = gpr, .nmi_blocked = true};
+
+	(void)state;
+	enter(0);
+	l2_has_run(from);
+	assert_true(nested_smi(&from->n, from->l1, from->vmcb01, from->vmcb02, &cpu));
+	carry();
+	assert_true(to->n.smm.active && to->n.smm.from_l2 && to->n.smm.nmi_was_blocked && !to->n.in_l2);
+	assert_int_equal(nested_rsm(&from->n, from->l1, &from->in, from->vmcb01, from->vmcb02, &cpu), RSM_TO_L2);
+	assert_int_equal(nested_rsm(&to->n, to->l1, &to->in, to->vmcb01, to->vmcb02, &cpu), RSM_TO_L2);
+	assert_same_l2();
+	assert_same_exit();
+}
+
 /* Bits of features that are not offered do not come in by way of an image. */
 static void unknown_bits_are_dropped(void **state)
 {
@@ -348,7 +367,7 @@ int main(void)
 		TEST(l1_alone), TEST(gif_without_svme), TEST(earlier_l2_is_forgotten), TEST(l2_inside),
 		TEST(gif_is_not_forced), TEST(flat_l2), TEST(run_pending), TEST(event_is_not_repeated),
 		TEST(caches_are_dropped), TEST(nothing_is_counted_or_written), TEST(unknown_bits_are_dropped),
-		TEST(random_states), TEST(guest_without_svm),
+		TEST(smm_over_l2), TEST(random_states), TEST(guest_without_svm),
 	};
 
 	return cmocka_run_group_tests_name("save", tests, NULL, NULL);
