@@ -49,11 +49,11 @@ struct percpu *smp_cpu(unsigned cpu)
 }
 
 /* MCE: a machine check is to be reported, not to shut the CPU down. OSXSAVE: svm/ executes XSETBV
- * on behalf of guests. The guests' own CR4 is in their VMCBs. */
+ * on behalf of guests. OSFXSR: so that FXRSTOR reaches the XMM registers, too. The guests' own CR4 is in their VMCBs. */
 static void set_cr4(void)
 {
 	struct cpuid_regs features = cpuid(CPUID_FEATURES, 0);
-	uint64_t cr4 = read_cr4();
+	uint64_t cr4 = read_cr4() | CR4_OSFXSR;
 
 	if (features.edx & CPUID_1_EDX_MCE)
 		cr4 |= CR4_MCE;

@@ -16,6 +16,7 @@
 #include "svm/caps.h"
 #include "svm/enable.h"
 #include "svm/exit.h"
+#include "svm/fpu.h"
 #include "svm/gif.h"
 #include "svm/inject.h"
 #include "svm/load.h"
@@ -324,14 +325,6 @@ static void vcpu_wait(struct vcpu *v)
 	}
 }
 
-/* x87 and XCR0 as at power-on; with XCR0 at 1 the rest of the extended state is out of reach until it is set again. */
-static void reset_fpu(void)
-{
-	if (read_cr4() & CR4_OSXSAVE)
-		__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)XCR0_X87), "d"(0));
-	__asm__ volatile("fninit");
-}
-
 /* Between the exit and the next entry. False: the L1 has ended. */
 bool vcpu_ready(struct vcpu *v)
 {
@@ -345,7 +338,7 @@ bool vcpu_ready(struct vcpu *v)
 	if (unlikely(v->live_msrs_stale)) {
 		v->live_msrs_stale = false;
 		if (v->fpu_stale)
-			reset_fpu();
+			fpu_reset();
 		v->fpu_stale = false;
 		svm_vmload(hpa_of(v->vmcb01)); /* FS, GS, TR, LDTR and SYSCALL MSRs as reset left them */
 		for (unsigned n = 0; n < 4; n++)

@@ -55,7 +55,7 @@ struct vcpu_value {
 	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
 	bool init_pending, nmi_pending;
 	bool nmi_blocked;             /* until the level that took the NMI executes IRET */
-	bool fpu_stale;               /* x87 and XCR0 still are as somebody else left them */
+	bool fpu_stale;               /* extended state and XCR0 still are as somebody else left them */
 	bool live_msrs_stale;         /* FS, GS, TR, LDTR, SYSCALL MSRs: VMCB01 has them, the CPU not yet */
 	uint64_t held;                /* enum quirk_held: what must last until the instruction at held_rip has run */
 	uint64_t held_rip;

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/fpu.c - brings the extended state of this CPU to its initial values, since the CPU may have had another guest.
+ * L0 itself uses none of it. Manual: APM2 11.5 (XSAVE/XRSTOR), table 14-1; APM4 XRSTOR, FXRSTOR. User: vcpu.c. */
+#include "svm/fpu.h"
+
+#include <amd/cpu.h>
+#include <bits.h>
+
+#include "kernel/cpu_insn.h"
+#include "svm/caps.h"
+
+/* An XSAVE area whose XSTATE_BV names no component, so that each gets its initial state; its first 512 bytes are an
+ * FXSAVE area with the same meaning. */
+static const struct {
+	uint16_t fcw;
+	uint8_t unused[22];
+	uint32_t mxcsr;
+	uint8_t rest[484];
+	uint64_t header[8];
+} _Alignas(64) initial = {.fcw = 0x37F, .mxcsr = 0x1F80};
+
+_Static_assert(sizeof(initial) == 512 + 64, "legacy area and header, APM2 11.5.7");
+
+static void set_xcr0(uint64_t value)
+{
+	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+}
+
+/* Guests reach no other components than those of caps_xcr0(). XCR0 at 1 hides all but x87 until it is set again. */
+void fpu_reset(void)
+{
+	if (!(read_cr4() & CR4_OSXSAVE)) {
+		__asm__ volatile("fxrstor64 %0" : : "m"(initial));
+		return;
+	}
+	set_xcr0(caps_xcr0());
+	__asm__ volatile("xrstor64 %0" : : "m"(initial), "a"(UINT32_MAX), "d"(UINT32_MAX));
+	set_xcr0(XCR0_X87);
+}
