@@ -52,6 +52,14 @@ void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct 
 bool vmrun_resume(struct nested *n, struct port *port, l1pa_t vmcb12_pa, const struct vmcb02_inputs *in,
 		  struct vmcb *vmcb01, struct vmcb *vmcb02);
 
+/* lbr.c: DEBUGCTL and the records of branches, L1's or L2's own, into VMCB02 and out of it. */
+void lbr02_enter(struct nested *n, const struct vmcb *vmcb01, struct vmcb *vmcb02);
+void lbr02_leave(const struct nested *n, struct vmcb *vmcb01, const struct vmcb *vmcb02);
+/* What L2 has now goes to where lbr02_enter() will look for it. */
+void lbr02_save(const struct vmcb *vmcb02, struct vmcb12 *snap, struct vmcb_save *l1);
+/* VMCB01 was restored. */
+void lbr01_restore(const struct nested *n, struct vmcb *vmcb01);
+
 /* exit_invalid.c */
 void nested_exit_invalid(struct nested *n, struct port *port, l1pa_t vmcb12_pa, enum vmrun_reason reason,
 			 struct vmcb *vmcb01);

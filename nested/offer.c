@@ -25,6 +25,8 @@ void nested_offer(struct nested_caps *caps, uint32_t features)
 		known->misc |= MISC_NP;
 	if (features & SVM_FEAT_VLS)
 		known->misc2 |= MISC2_VLS;
+	if (features & SVM_FEAT_LBR_VIRT)
+		known->misc2 |= MISC2_LBR;
 	if (features & SVM_FEAT_PAUSE_FILTER)
 		known->pause |= (uint32_t)PAUSE_COUNT;
 	if (features & SVM_FEAT_PAUSE_THRESHOLD)

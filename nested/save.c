@@ -54,10 +54,13 @@ void nested_save(const struct nested *n, const struct vmcb *vmcb01, const struct
 	memcpy(&image->l1, &vmcb01->save, sizeof(image->l1));
 	if (!n->smm.from_l2)
 		memset(&image->value.smm.host, 0, sizeof(image->value.smm.host));
-	if (n->in_l2)
-		save_l2(&image->value.snap, n, vmcb02);
-	else
+	if (!n->in_l2) {
 		forget_l2(&image->value);
+		return;
+	}
+	save_l2(&image->value.snap, n, vmcb02);
+	if (n->lbr_used)
+		lbr02_save(vmcb02, &image->value.snap, &image->l1);
 }
 
 /* --- checks --- */
@@ -83,7 +86,8 @@ static bool are_bools(const struct nested_value *v)
 {
 	return is_bool(&v->svme) && is_bool(&v->gif) && is_bool(&v->in_l2) && is_bool(&v->run_pending) &&
 	       is_bool(&v->soft.pending) && is_bool(&v->smm.locked) && is_bool(&v->smm.active) &&
-	       is_bool(&v->smm.blocked) && is_bool(&v->smm.nmi_was_blocked) && is_bool(&v->smm.from_l2);
+	       is_bool(&v->smm.blocked) && is_bool(&v->smm.nmi_was_blocked) && is_bool(&v->smm.from_l2) &&
+	       is_bool(&v->lbr_used);
 }
 
 static bool is_page(const struct nested_caps *caps, uint64_t at)
@@ -207,6 +211,7 @@ struct restore_verdict nested_restore(struct nested *n, const struct nested_imag
 	take_value(n, &image->value);
 	memcpy(&vmcb01->save, &image->l1, sizeof(vmcb01->save));
 	vmcb01->control.clean = 0;
+	lbr01_restore(n, vmcb01);
 	if (n->in_l2)
 		build_l2(n, in, vmcb01, vmcb02);
 	return verdict;

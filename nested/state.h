@@ -33,6 +33,7 @@ struct nested_caps {
 	bool hw_flush_by_asid;           /* the CPU knows TLB_CONTROL 3 and 7 */
 	bool hw_pause_threshold;         /* and the PAUSE filter with its threshold */
 	bool hw_tsc_ratio;               /* and scales TSCs */
+	bool hw_lbr;                     /* and switches and writes the records of branches */
 };
 
 /* The checked copy of VMCB12. Only vmcb12_snapshot() fills it; everybody else gets it const. */
@@ -86,6 +87,7 @@ struct nested_value {
 	bool gif;                 /* L1's GIF                                   insn.c, vmrun.c, both exits */
 	bool in_l2;               /* VMCB02 is the one to run                   vmrun.c, exit_full.c */
 	bool run_pending;         /* VMRUN accepted, L2 not entered yet         vmrun.c, svm/nested_glue.c */
+	bool lbr_used;            /* DEBUGCTL of some level is or was not 0     lbr.c, svm/lbr.c */
 	uint16_t pause_left;      /* the counter of the PAUSE filter            vmrun.c, pause.c */
 	uint64_t vm_cr;           /*                                            msr.c */
 	uint64_t hsave_pa;        /* validated, never given to the CPU          msr.c */

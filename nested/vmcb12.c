@@ -5,7 +5,7 @@
  * Manual: APM2 appendix B; 15.5.1. Next: check_control.c, check_state.c, merge.c. */
 #include <string.h>
 
-#include <amd/vmcb.h>
+#include <amd/vmcb_access.h>
 
 #include "merge.h"
 
@@ -70,6 +70,8 @@ bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct
 	barrier(); /* between the two nothing is read twice, and after the second nothing at all */
 	copy_control(&snap->control, &vmcb12->control, caps);
 	copy_save(&snap->save, &vmcb12->save);
+	if (unlikely(snap->control.misc2 & MISC2_LBR))
+		vmcb_copy_lbr(&snap->save, &vmcb12->save);
 	barrier();
 	return true;
 }
@@ -79,6 +81,8 @@ COLD void vmcb12_sanitise(struct vmcb12 *snap, const struct nested_caps *caps, c
 {
 	copy_control(&snap->control, &from->control, caps);
 	copy_save(&snap->save, &from->save);
+	if (snap->control.misc2 & MISC2_LBR)
+		vmcb_copy_lbr(&snap->save, &from->save);
 }
 
 /* The fields that a refused VMRUN writes, and no other byte (svm-facts 11.4, rule 3). False: no RAM there, the
@@ -161,5 +165,7 @@ bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, con
 		return false;
 	write_control(&vmcb12->control, n, exit, vmcb02);
 	write_save(&vmcb12->save, n, &vmcb02->save);
+	if (unlikely(n->snap.control.misc2 & MISC2_LBR))
+		vmcb_copy_lbr(&vmcb12->save, &vmcb02->save);
 	return true;
 }

@@ -159,6 +159,8 @@ static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb0
 	else
 		vmcb02_build(vmcb02, &n->snap, vmcb01, in, tables);
 	n->vmcb02_built = true;
+	if (unlikely(n->lbr_used || (n->snap.control.misc2 & MISC2_LBR)))
+		lbr02_enter(n, vmcb01, vmcb02);
 	if (unlikely(n->tsc_ratio != TSC_RATIO_ONE))
 		nested_tsc02(n, vmcb01, vmcb02);
 	if (unlikely(n->caps.hw_pause_threshold))

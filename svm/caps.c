@@ -256,6 +256,7 @@ void caps_build(struct nested_caps *caps, const struct l1 *l1)
 		.efer_mbz = ~efer_offered(l1),
 		.pages_1g = (cpuid(CPUID_EXT_FEATURES, 0).edx & CPUID_81_EDX_PAGE1GB) != 0,
 		.hw_flush_by_asid = (svm_cpu()->features & SVM_FEAT_FLUSH_BY_ASID) != 0,
+		.hw_lbr = (svm_cpu()->features & SVM_FEAT_LBR_VIRT) && !has_quirk(QUIRK_LBR),
 		.hw_tsc_ratio = (svm_cpu()->features & SVM_FEAT_TSC_RATIO) != 0,
 		.hw_pause_threshold = (svm_cpu()->features & SVM_FEAT_PAUSE_THRESHOLD) != 0,
 	};

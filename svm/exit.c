@@ -13,6 +13,7 @@
 #include "svm/exit.h"
 #include "svm/exit_names.h"
 #include "svm/inject.h"
+#include "svm/lbr.h"
 #include "svm/once.h"
 #include "svm/quirk.h"
 
@@ -154,6 +155,8 @@ static uint64_t after_vmexit(struct vcpu *v, struct vmcb_control *c)
 /* An exit that is about nothing but a trick of L0's own, or that a fault of the guest comes before. */
 static COLD bool is_no_exit(struct vcpu *v)
 {
+	if (lbr_steps(v))
+		lbr_after_exit(v);
 	if (v->once.on && once_end(v))
 		return true;
 	if (quirks && quirk_concerns(v) && quirk_after_exit(v) == RESUME_SAME)

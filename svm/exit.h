@@ -7,6 +7,7 @@
 #include <amd/cpu.h>
 #include <amd/cpuid.h>
 #include <amd/exitcode.h>
+#include <amd/msr.h>
 
 #include "svm/enable.h"
 #include "svm/vcpu.h"
@@ -45,7 +46,7 @@ static inline void exit_advance_rip(struct vcpu *v)
 /* The trap behind an instruction that was stepped over. */
 static inline void exit_trap_if_tf(struct vcpu *v)
 {
-	if (unlikely(v->vmcb->save.rflags & RFLAGS_TF))
+	if (unlikely(v->vmcb->save.rflags & RFLAGS_TF) && !(v->vmcb->save.dbgctl & DEBUGCTL_BTF))
 		vcpu_raise_db(v, DR6_BS);
 }
 

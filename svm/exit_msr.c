@@ -10,6 +10,7 @@
 #include "kernel/log.h"
 #include "svm/exit.h"
 #include "svm/gif.h"
+#include "svm/lbr.h"
 #include "svm/msr.h"
 #include "svm/pvclock.h"
 #include "svm/smm.h"
@@ -214,6 +215,10 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_DE_CFG: *value = v->msrs.de_cfg; return true;
 	case MSR_LS_CFG: *value = v->msrs.ls_cfg; return true;
 	case MSR_DEBUGCTL: *value = v->vmcb->save.dbgctl; return true;
+	case MSR_LAST_BRANCH_FROM: *value = v->vmcb->save.br_from; return true;
+	case MSR_LAST_BRANCH_TO: *value = v->vmcb->save.br_to; return true;
+	case MSR_LAST_INT_FROM: *value = v->vmcb->save.lastexcp_from; return true;
+	case MSR_LAST_INT_TO: *value = v->vmcb->save.lastexcp_to; return true;
 	case MSR_PV_WALL_CLOCK: *value = v->msrs.pv_wall_clock; return true;
 	case MSR_PV_SYSTEM_TIME: *value = v->msrs.pv_system_time; return true;
 	case MSR_PERF_FIRST ... MSR_PERF_LAST: /* counters that stand still */
@@ -224,14 +229,18 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_TOP_MEM:
 	case MSR_TOP_MEM2:
 	case MSR_INT_PENDING:
-	case MSR_LAST_BRANCH_FROM:
-	case MSR_LAST_BRANCH_TO:
-	case MSR_LAST_INT_FROM:
-	case MSR_LAST_INT_TO:
 		return true;
 	default:
 		return unknown_msr(v, msr, "read");
 	}
+}
+
+static bool debugctl_write(struct vcpu *v, uint64_t value)
+{
+	if (value & ~DEBUGCTL_KNOWN)
+		return false;
+	lbr_set(v, value);
+	return true;
 }
 
 static bool mtrr_write(uint64_t *slot, uint32_t msr, uint64_t value)
@@ -261,7 +270,7 @@ static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	case MSR_PV_SYSTEM_TIME: pvclock_write_system_time(v, value); return true;
 	case MSR_DE_CFG: v->msrs.de_cfg = value; return true;
 	case MSR_LS_CFG: v->msrs.ls_cfg = value; return true;
-	case MSR_DEBUGCTL: return value == 0; /* LBR and BTF are not offered */
+	case MSR_DEBUGCTL: return debugctl_write(v, value);
 	case MSR_PERF_FIRST ... MSR_PERF_LAST:
 	case MSR_BIOS_SIGN_ID:
 	case MSR_MCG_STATUS:

@@ -8,6 +8,7 @@
 
 const struct svm_feature svm_features[SVM_FEATURE_COUNT] = {
 	{"np", SVM_FEAT_NP, 0, NULL},
+	{"lbrv", SVM_FEAT_LBR_VIRT, 0, NULL},
 	{"nrips", SVM_FEAT_NRIPS, 0, NULL},
 	{"tscrate", SVM_FEAT_TSC_RATIO, 0, NULL},
 	{"vmcbclean", SVM_FEAT_VMCB_CLEAN, 0, NULL},

@@ -12,6 +12,7 @@
 #include "svm/exit.h"
 #include "svm/gif.h"
 #include "svm/inject.h"
+#include "svm/lbr.h"
 #include "svm/quirk.h"
 #include "svm/smm.h"
 
@@ -123,6 +124,8 @@ static void deliver_excp(struct vcpu *v)
 		e.has_error = false; /* real mode pushes none (APM2 8.2) */
 	if (e.vector == VEC_PF)
 		vmcb_set_cr2(v->vmcb, e.address);
+	if (e.vector == VEC_DB) /* ends recording, so that the handler can look (APM2 13.1.6) */
+		lbr_set(v, v->vmcb->save.dbgctl & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 	set_event(v, excp_word(&e));
 }
 

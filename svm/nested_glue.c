@@ -72,6 +72,8 @@ static ALWAYS_INLINE void use_level(struct vcpu *v, struct vmcb *vmcb)
 	vcpu_use_vmcb(v, vmcb);
 	if (unlikely(v->nested.caps.hw_tsc_ratio))
 		vcpu_scale_tsc(v);
+	if (unlikely(v->nested.lbr_used))
+		v->attention = true;
 }
 
 /* --- SVM instructions --- */

@@ -11,6 +11,7 @@
 
 #include "svm/decode.h"
 #include "svm/inject.h"
+#include "svm/lbr.h"
 
 #define ALL_EXCEPTIONS (~(BIT32(VEC_NMI) | BIT32(9))) /* the two bits that are no exceptions are left alone */
 
@@ -68,9 +69,6 @@ static bool loads_rflags(uint16_t mnemonic)
 static bool stores_rflags(uint16_t mnemonic)
 {
 	switch (mnemonic) {
-	case ZYDIS_MNEMONIC_PUSHF:
-	case ZYDIS_MNEMONIC_PUSHFD:
-	case ZYDIS_MNEMONIC_PUSHFQ:
 	case ZYDIS_MNEMONIC_SYSCALL:
 	case ZYDIS_MNEMONIC_INT:
 	case ZYDIS_MNEMONIC_INT1:
@@ -80,6 +78,28 @@ static bool stores_rflags(uint16_t mnemonic)
 	default:
 		return false;
 	}
+}
+
+static bool pushes_rflags(uint16_t mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_PUSHF || mnemonic == ZYDIS_MNEMONIC_PUSHFD ||
+	       mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
+}
+
+/* Takes TF, bit 0 of the second byte, out of the flags that were just pushed, so that this cannot fault. */
+static void hide_pushed_tf(struct vcpu *v)
+{
+	uint64_t sp = v->vmcb->save.rsp, linear;
+	uint8_t byte;
+	unsigned done;
+
+	if (!(v->vmcb->save.efer & EFER_LMA) && !(v->vmcb->save.ss.attr & SEG_D))
+		sp = (uint16_t)sp;
+	linear = insn_linear(v, SEGMENT_SS, sp + 1);
+	if (gmem_read(v, linear, &byte, 1, gmem_user(v), &done).kind)
+		return;
+	byte &= (uint8_t)~(RFLAGS_TF >> 8);
+	gmem_write(v, linear, &byte, 1, PF_W | gmem_user(v), &done);
 }
 
 bool once_step(struct vcpu *v, bool iret)
@@ -98,6 +118,8 @@ bool once_step(struct vcpu *v, bool iret)
 	o->loads_tf = loads_rflags(insn.mnemonic);
 	o->dr6 = s->dr6;
 	o->rip = s->rip;
+	o->next = s->rip + insn.length;
+	o->mnemonic = insn.mnemonic;
 	s->rflags |= RFLAGS_TF;
 	return true;
 }
@@ -106,15 +128,19 @@ static bool end_step(struct vcpu *v, const struct once *o)
 {
 	struct vmcb_save *s = &v->vmcb->save;
 	bool done = v->vmcb->control.exitcode == VMEXIT_EXCP(VEC_DB) && ((s->dr6 & DR6_BS) || s->rip != o->rip);
+	bool taken;
 
 	if (!o->own_tf && !(done && o->loads_tf))
 		s->rflags &= ~RFLAGS_TF;
 	if (!done)
 		return false;
+	if (!o->own_tf && pushes_rflags(o->mnemonic))
+		hide_pushed_tf(v);
 	if (o->iret)
 		inject_nmi_over(v);
 	v->attention = true;
-	if (o->own_tf)
+	taken = lbr_steps(v) && lbr_stepped(v, o);
+	if (o->own_tf && (taken || !(s->dbgctl & DEBUGCTL_BTF)))
 		return false; /* the trap is the guest's */
 	vmcb_set_dr6(v->vmcb, o->dr6);
 	return true;

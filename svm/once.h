@@ -19,6 +19,8 @@ struct once {
 	bool idt_shifted;
 	uint32_t excp;   /* intercept word */
 	uint64_t rip;    /* of the instruction that is stepped */
+	uint64_t next;   /* behind it */
+	uint16_t mnemonic;
 	uint64_t dr6;
 	struct vmcb_seg idtr;
 };

@@ -22,7 +22,8 @@
 #define QEMU_TCG                                                                                            \
 	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS | \
 	 QUIRK_PDPTE_A)
-#define BOCHS (QUIRK_LATE_VIRQ | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS | QUIRK_RF)
+#define BOCHS                                                                                               \
+	(QUIRK_LATE_VIRQ | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS | QUIRK_RF | QUIRK_LBR)
 #define BIOS_START 0xE0000
 #define BIOS_END 0x100000
 #define RSDP_ALIGN 16

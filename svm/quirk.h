@@ -22,6 +22,7 @@ enum quirk {
 	QUIRK_LMSW = 1 << 8,        /* LMSW without a change is no selective CR0 write; RSM is #UD first */
 	QUIRK_DB_DR6 = 1 << 9,      /* an intercepted #DB leaves DR6 as it was */
 	QUIRK_SVM_ADDRESS = 1 << 10, /* VMRUN, VMLOAD, VMSAVE exit before rAX is looked at */
+	QUIRK_LBR = 1 << 13,        /* CPUID has LbrVirt, but nothing records branches */
 	QUIRK_RF = 1 << 11,         /* a nested fault on the fetch of an instruction clears RF */
 	QUIRK_PDPTE_A = 1 << 12,    /* walks set bit 5 (A) of PDPTEs in PAE format, which is reserved there */
 };

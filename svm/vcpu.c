@@ -19,6 +19,7 @@
 #include "svm/fpu.h"
 #include "svm/gif.h"
 #include "svm/inject.h"
+#include "svm/lbr.h"
 #include "svm/load.h"
 #include "svm/quirk.h"
 #include "svm/turn.h"
@@ -199,6 +200,7 @@ void vcpu_init(struct vcpu *v)
 	v->once.on = v->once.stepping = false;
 	v->held = 0;
 	v->event_given = 0;
+	v->lbr_event = false;
 	v->osxsave_hidden = false;
 	v->xsave_user = l1pa(0);
 	v->init_pending = v->nmi_pending = v->nmi_blocked = false;
@@ -346,6 +348,8 @@ bool vcpu_ready(struct vcpu *v)
 		vcpu_scale_tsc(v);
 		quirk_arm(v);
 	}
+	if (lbr_steps(v))
+		lbr_arm(v);
 	return likely(!v->l1->stop);
 }
 

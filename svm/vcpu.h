@@ -80,6 +80,8 @@ struct vcpu {
 	struct once once;             /* what the next exit takes back */
 	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
 	uint64_t event_rip;           /* where */
+	bool lbr_event;               /* lbr.c: this entry injects an event, at lbr_from, that is to be recorded */
+	uint64_t lbr_from;
 	bool osxsave_hidden;          /* quirk_xsetbv.c: VMCB02 has CR4.OSXSAVE at 0, L2 sees 1 */
 	unsigned insn_len;            /* of the instruction that exited; 0: not known (yet) */
 	uint64_t tables12;            /* memo_use_tables() */

@@ -89,6 +89,10 @@
 #define VM_CR_KNOWN (VM_CR_DPD | VM_CR_R_INIT | VM_CR_DIS_A20M | VM_CR_LOCK | VM_CR_SVMDIS)
 
 #define PAT_RESET UINT64_C(0x0007040600070406)
+/* DEBUGCTL (APM2 13.1.6): last-branch recording, single step on branches, and four pins that nothing drives. */
+#define DEBUGCTL_LBR BIT(0)
+#define DEBUGCTL_BTF BIT(1)
+#define DEBUGCTL_KNOWN BITS(5, 0)
 #define TSC_RATIO_ONE BIT(32)
 #define TSC_RATIO_MBZ BITS(63, 40)
 

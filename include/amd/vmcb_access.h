@@ -45,6 +45,16 @@ static inline void vmcb_set_intercept(struct vmcb *vmcb, unsigned word, uint32_t
 	vmcb->control.clean &= ~CLEAN_I;
 }
 
+/* DEBUGCTL and the records of branches. */
+static inline void vmcb_copy_lbr(struct vmcb_save *to, const struct vmcb_save *from)
+{
+	to->dbgctl = from->dbgctl;
+	to->br_from = from->br_from;
+	to->br_to = from->br_to;
+	to->lastexcp_from = from->lastexcp_from;
+	to->lastexcp_to = from->lastexcp_to;
+}
+
 /* Is the intercept of this exit code's bit set? Codes from VMEXIT_INTERCEPT_END on have none. */
 static inline bool vmcb_intercepts(const uint32_t *intercept, uint64_t exitcode)
 {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* t_debug.c - shows debugging across VMRUN and #VMEXIT: TF on VMRUN, TF and RF in L2, hardware
- * breakpoints of L2 and of L1, LBR virtualisation where offered, and state that no exit switches
- * (DR0, XMM). APM vol. 2 13.1, 15.5.1, 15.6, 15.23. */
+ * breakpoints of L2 and of L1, and state that no exit switches (DR0, XMM). Records of branches:
+ * t_lbr.c. APM vol. 2 13.1, 15.5.1, 15.6. */
 #include "vm.h"
 
 #define DR7_EXEC_0 (DR7_RESET | 0x2)		/* G0, execute */
 #define DR7_WRITE4_0 (DR7_RESET | 0x2 | 0xD0000)	/* G0, write, 4 bytes */
-#define DBGCTL_BTF BIT(1)
-#define MSR_DEBUGCTL 0x1D9u
 #define MARK UINT64_C(0x1122334455667788)
 
 L2_INSN(l2_end, "", "nop", "nop");
@@ -15,7 +13,6 @@ L2_INSN(l2_two, "nop", "nop", "nop");
 L2_INSN(l2_write, "mov rax, 1", "mov [rbx], eax", "nop; nop");
 L2_INSN(l2_arm, "mov rax, rbx; mov dr0, rax; mov eax, 0x402; mov dr7, rax", "nop", "nop");
 L2_CODE(l2_xmm, "movq xmm1, rbx; mov rax, rbx; mov dr1, rax");
-L2_CODE(l2_debugctl, "mov ecx, 0x1D9; rdmsr; mov ebx, eax; xor eax, eax; xor edx, edx; wrmsr");
 
 void debug_traced_vmrun(uint64_t vmcb_pa);
 extern const uint8_t debug_traced_next[];
@@ -148,31 +145,6 @@ static void unswitched_registers(const struct scenario *s UNUSED)
 	__asm__ volatile("mov %0, %%dr1" : : "r"(UINT64_C(0)));
 }
 
-/* LBR virtualisation: DEBUGCTL is L2's in L2 and L1's in L1. */
-static void lbr_debugctl(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_debugctl);
-
-	wrmsr(MSR_DEBUGCTL, 0);
-	v->vmcb->virt_ext = BIT(0);
-	v->vmcb->dbgctl = DBGCTL_BTF;
-	vm_run_to_end(v);
-	expect("DEBUGCTL read in L2", v->regs.rbx, DBGCTL_BTF);
-	expect("DEBUGCTL stored", v->vmcb->dbgctl, 0);
-	expect("DEBUGCTL of L1", rdmsr(MSR_DEBUGCTL), 0);
-}
-
-static void lbr_off_fields_untouched(const struct scenario *s UNUSED)
-{
-	struct vm *v = vm_new(l2_end);
-
-	v->vmcb->dbgctl = DBGCTL_BTF;
-	v->vmcb->br_from = MARK;
-	vm_run_to_end(v);
-	expect("DBGCTL field", v->vmcb->dbgctl, DBGCTL_BTF);
-	expect("BR_FROM field", v->vmcb->br_from, MARK);
-}
-
 SCENARIOS("t_debug") {
 	{"debug_vmrun_single_step", "15.5.1", vmrun_single_step, NEED_SVM, 0},
 	{"debug_l2_tf_first_instruction", "15.5.1", l2_tf_first_instruction, NEED_SVM, 0},
@@ -183,7 +155,5 @@ SCENARIOS("t_debug") {
 	{"debug_l2_arms_breakpoint", "13.1.4", l2_arms_breakpoint, NEED_SVM, 0},
 	{"debug_l1_breakpoint_not_in_l2", "15.5.1", l1_breakpoint_not_in_l2, NEED_SVM, 0},
 	{"debug_unswitched_registers", "15.6", unswitched_registers, NEED_SVM, 0},
-	{"lbr_debugctl", "15.23", lbr_debugctl, SVM_LBR, 0},
-	{"lbr_off_fields_untouched", "15.23", lbr_off_fields_untouched, NEED_SVM, 0},
 };
 SCENARIO_COUNT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* t_feature.c - shows optional features that change what L2 may do by itself: virtualised VMLOAD and
  * VMSAVE, guest mode execute trap. Others are with their subject: virtual GIF and NMI in t_vintr.c,
- * TSC ratio in t_tsc.c, PAUSE filter in t_intercept_insn.c, LBR in t_debug.c. APM vol. 2 15.33. */
+ * TSC ratio in t_tsc.c, PAUSE filter in t_intercept_insn.c, LBR in t_lbr.c. APM vol. 2 15.33. */
 #include "vm.h"
 
 #define TARGET UINT64_C(0x10000000)

@@ -51,6 +51,7 @@ static void init_vmcb01(struct vmcb *vmcb01)
 	s->cs.attr = SEG_L | SEG_P | SEG_S;
 	s->rip = 0x1003;
 	s->g_pat = PAT_RESET;
+	s->dbgctl = 0;
 }
 
 void rig_reset(struct rig *rig, uint32_t features, uint8_t poison)

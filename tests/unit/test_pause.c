@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/pause.c nested/tsc.c */
+/* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/pause.c nested/tsc.c nested/lbr.c */
 /* links: nested/msrpm12.c nested/iopm12.c nested/route.c nested/reason.c nested/exit_invalid.c nested/exit_full.c */
 /* links: nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c nested/offer.c */
 /* links: tests/unit/rig.c tests/unit/fake_l1.c */

@@ -2,7 +2,7 @@
 /* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
 /* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c nested/route.c nested/iopm12.c */
-/* links: nested/pause.c nested/tsc.c nested/offer.c */
+/* links: nested/pause.c nested/tsc.c nested/lbr.c nested/offer.c */
 /* links: tests/unit/rig.c tests/unit/fake_l1.c tests/fuzz/fuzz.c */
 /* tests/unit/test_race.c - VMRUN while a second thread rewrites VMCB12, both permission maps and NPT12 at random: the
  * checks, the merge and the walks under sanitizers. Either VMRUN is refused, and nothing but L1's DR7 and GIF changed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/offer.c nested/pause.c nested/tsc.c nested/route.c nested/iopm12.c */
+/* links: nested/offer.c nested/pause.c nested/tsc.c nested/lbr.c nested/route.c nested/iopm12.c */
 /* links: nested/smm.c */
 /* links: nested/save.c nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
 /* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
@@ -347,6 +347,28 @@ static void random_states(void **state)
 	}
 }
 
+/* L2's records of branches, a set of its own or the one that it shares with L1. */
+static void records_of_branches(void **state)
+{
+	(void)state;
+	for (unsigned own = 0; own < 2; own++) {
+		rig_legal(from, RIG_VMCB12)->control.misc2 = own ? MISC2_LBR : 0;
+		rig_reset(from, RIG_FEATURES, 0);
+		rig_reset(to, RIG_FEATURES, 0);
+		from->n.lbr_used = true;
+		from->vmcb01->save.br_from = 1;
+		rig_enter(from, RIG_VMCB12);
+		from->vmcb02->save.dbgctl = DEBUGCTL_LBR;
+		from->vmcb02->save.br_from = 2;
+		save(from, &image);
+		assert_int_equal(restore().refusal, RESTORE_NONE);
+		assert_int_equal(to->vmcb02->save.dbgctl, DEBUGCTL_LBR);
+		assert_int_equal(to->vmcb02->save.br_from, 2);
+		assert_int_equal(to->vmcb01->save.br_from, own ? 1 : 2);
+		assert_true(to->n.lbr_used);
+	}
+}
+
 /* An L1 that was offered no SVM runs with EFER.SVME set all the same; SVM must not come by way of an image. */
 static void guest_without_svm(void **state)
 {
@@ -367,7 +389,7 @@ int main(void)
 		TEST(l1_alone), TEST(gif_without_svme), TEST(earlier_l2_is_forgotten), TEST(l2_inside),
 		TEST(gif_is_not_forced), TEST(flat_l2), TEST(run_pending), TEST(event_is_not_repeated),
 		TEST(caches_are_dropped), TEST(nothing_is_counted_or_written), TEST(unknown_bits_are_dropped),
-		TEST(smm_over_l2), TEST(random_states), TEST(guest_without_svm),
+		TEST(smm_over_l2), TEST(random_states), TEST(records_of_branches), TEST(guest_without_svm),
 	};
 
 	return cmocka_run_group_tests_name("save", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c nested/pause.c */
 /* links: nested/msrpm12.c nested/iopm12.c nested/route.c nested/reason.c nested/exit_invalid.c nested/exit_full.c */
-/* links: nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c nested/offer.c nested/tsc.c */
+/* links: nested/resume.c nested/npt02.c nested/walk12.c nested/tlb02.c nested/insn.c nested/offer.c nested/tsc.c nested/lbr.c */
 /* links: nested/msr.c tests/unit/rig.c tests/unit/fake_l1.c */
 /* tests/unit/test_tsc.c - L2's TSC under TSC_RATIO (APM2 15.30.5): the value, the MSR, and that a CPU which scales shows
  * the same as software does. */

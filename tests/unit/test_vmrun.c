@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* links: nested/offer.c nested/pause.c nested/tsc.c nested/route.c nested/iopm12.c */
+/* links: nested/offer.c nested/pause.c nested/tsc.c nested/lbr.c nested/route.c nested/iopm12.c */
 /* links: nested/vmrun.c nested/vmcb12.c nested/check_control.c nested/check_state.c nested/merge.c */
 /* links: nested/msrpm12.c nested/reason.c nested/exit_invalid.c nested/exit_full.c nested/resume.c */
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
