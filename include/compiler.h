@@ -10,6 +10,7 @@
 #define HOT __attribute__((hot))
 #define COLD __attribute__((cold, noinline))
 #define OWN_FRAME __attribute__((noinline)) /* what it needs of registers and stack is not taken by every caller */
+#define FLATTEN __attribute__((flatten)) /* all that it calls becomes part of it, unless that has its own frame */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -48,7 +48,6 @@ static void fill_control(struct vmcb_control *c, const struct vmcb12 *snap, cons
 	c->tlb_control = tables->tlb_control;
 	c->v_intr = build_v_intr(c12, in->apic_tpr);
 	c->int_shadow = c12->int_shadow;
-	c->misc = MISC_NP;
 	c->eventinj = c12->eventinj & EVENT_V ? c12->eventinj : 0;
 	c->ncr3 = tables->ncr3;
 	c->nrip = c12->nrip;
@@ -90,6 +89,7 @@ void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct v
 		  const struct vmcb02_inputs *in, const struct vmcb02_tables *tables)
 {
 	memset(vmcb02, 0, sizeof(*vmcb02));
+	vmcb02->control.misc = MISC_NP;
 	vmcb02_refresh(vmcb02, snap, vmcb01, in, tables);
 }
 

@@ -33,25 +33,34 @@ static enum route route_msr(const struct nested *n, struct port *port, uint64_t 
 			msrpm12_intercepts(port, l1pa(n->snap.control.msrpm_base), msr, info1 != 0));
 }
 
+/* Those that need more than the intercept bit. Their codes lie together. */
+static OWN_FRAME enum route route_by_more(const struct nested *n, struct port *port, const struct vmcb_control *c,
+					  uint32_t msr)
+{
+	switch (c->exitcode) {
+	case VMEXIT_PAUSE:
+		return to_l1_if(nested_intercepts(n, VMEXIT_PAUSE) && !nested_filters_pause(n));
+	case VMEXIT_IOIO:
+		return route_ioio(n, port, c->exitinfo1);
+	case VMEXIT_MSR:
+		return route_msr(n, port, c->exitinfo1, msr);
+	default:
+		return to_l1_if(nested_intercepts(n, c->exitcode));
+	}
+}
+
+/* The machine's own events: L0 sees to them, then event.c asks what L1 gets. V_IRQ in VMCB02 is only ever L0's window. */
+static bool is_of_machine(uint64_t code)
+{
+	return code - VMEXIT_INTR <= VMEXIT_VINTR - VMEXIT_INTR;
+}
+
+/* A nested fault has no intercept bit, which makes it L0's. */
 enum route nested_route(const struct nested *n, struct port *port, const struct vmcb *vmcb02, uint32_t msr)
 {
 	uint64_t code = vmcb02->control.exitcode;
 
-	switch (code) {
-	case VMEXIT_INTR: /* the machine's own events: L0 sees to them, then event.c asks what L1 gets */
-	case VMEXIT_NMI:
-	case VMEXIT_SMI:
-	case VMEXIT_INIT:
-	case VMEXIT_VINTR: /* V_IRQ in VMCB02 is only ever L0's window */
-	case VMEXIT_NPF:
-		return ROUTE_L0;
-	case VMEXIT_IOIO:
-		return route_ioio(n, port, vmcb02->control.exitinfo1);
-	case VMEXIT_PAUSE:
-		return to_l1_if(nested_intercepts(n, code) && !nested_filters_pause(n));
-	case VMEXIT_MSR:
-		return route_msr(n, port, vmcb02->control.exitinfo1, msr);
-	default:
-		return to_l1_if(nested_intercepts(n, code));
-	}
+	if (unlikely(code - VMEXIT_PAUSE <= VMEXIT_MSR - VMEXIT_PAUSE))
+		return route_by_more(n, port, &vmcb02->control, msr);
+	return to_l1_if(!is_of_machine(code) && nested_intercepts(n, code));
 }

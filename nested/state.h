@@ -56,19 +56,18 @@ struct soft_event {
 	uint64_t event, old_rip, next_rip;
 };
 
-/* What VMRUN chose last time for one of L1's ASIDs, and all that it chose it by. Drops and flushes are counters that
- * stand still while the choice is good. Zero: nothing chosen yet, since no accepted VMRUN has ASID 0. */
+/* What VMRUN chose last time for one of L1's ASIDs, and all that it chose it by. `changes` is how much had been dropped
+ * and flushed: while that stands still the choice is good. Zero: nothing chosen yet, since no accepted VMRUN has ASID 0. */
 #define LAST_TABLES 8
 struct last_tables {
-	uint32_t asid12;
-	bool np;
-	uint64_t ncr3;
+	uint32_t asid12, asid;
+	uint64_t misc, ncr3;
 	uint64_t efer01, cr4_01; /* L1's: they give the format of its tables */
-	uint64_t drops, flushes;
-	struct npt12 npt12;
+	uint64_t changes;
 	struct npt02_root *root;
-	struct vmcb02_tables chosen;
+	hpa_t table;
 };
+_Static_assert(sizeof(struct last_tables) == 64, "found by a shift");
 
 /* System management mode (smm.c). `host` says nothing unless `from_l2` is set. */
 struct smm {
@@ -107,7 +106,7 @@ struct nested {
 	};
 	/* What can be made again from the value, and counters: not saved. save.c asserts how large this is. */
 	bool vmcb02_built;        /* what merge.c does not name is zero there    vmrun.c */
-	struct npt12 npt12;       /* format and root of L1's nested table       vmrun.c */
+	const struct npt12 *npt12; /* format and root of L1's nested table      vmrun.c */
 	struct npt02_root *root;  /* its shadow; NULL without nested paging     vmrun.c */
 	struct npt02 npt02;       /*                                            npt02.c */
 	struct tlb02 tlb02;       /*                                            tlb02.c */

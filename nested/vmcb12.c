@@ -103,11 +103,11 @@ bool vmcb12_write_refused(struct port *port, l1pa_t at)
 /* V_TPR, V_IRQ and what the enabled features add; the rest of the word stays L1's. */
 static void write_v_intr(struct vmcb_control *c, const struct nested *n)
 {
-	uint64_t mask = V_INTR_TPR | V_INTR_IRQ;
+	uint64_t mask = V_INTR_TPR | V_INTR_IRQ, used = n->snap.control.v_intr & (V_INTR_GIF_ENABLE | V_INTR_NMI_ENABLE);
 
-	if (n->snap.control.v_intr & V_INTR_GIF_ENABLE)
+	if (unlikely(used & V_INTR_GIF_ENABLE))
 		mask |= V_INTR_GIF;
-	if (n->snap.control.v_intr & V_INTR_NMI_ENABLE)
+	if (unlikely(used & V_INTR_NMI_ENABLE))
 		mask |= V_INTR_NMI | V_INTR_NMI_MASK;
 	c->v_intr = (c->v_intr & ~mask) | (n->v_intr12 & mask);
 }

@@ -88,56 +88,60 @@ static void obey_tlb_control(struct nested *n)
 	}
 }
 
+static uint64_t changes(const struct nested *n)
+{
+	return n->npt02.drops + n->tlb02.flushes;
+}
+
+static struct last_tables *last_of(struct nested *n)
+{
+	return &n->last[n->snap.control.asid % LAST_TABLES];
+}
+
 /* The nested table and the TLB tag that L2 runs with. */
 static OWN_FRAME struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *vmcb01,
 						    const struct vmcb02_inputs *in)
 {
+	const struct vmcb_control *c = &n->snap.control;
 	hpa_t table = in->npt01_root;
 	bool fresh = false, flush;
 	struct vmcb02_tables t;
 
 	obey_tlb_control(n);
 	n->root = NULL;
-	if (n->snap.control.misc & MISC_NP) {
-		n->npt12 = npt12_of(n, vmcb01);
-		n->root = npt02_get(&n->npt02, &n->npt12, n->snap.control.asid, &fresh);
+	if (c->misc & MISC_NP) {
+		struct npt12 npt12 = npt12_of(n, vmcb01);
+
+		n->root = npt02_get(&n->npt02, &npt12, c->asid, &fresh);
+		n->npt12 = &n->root->npt12;
 		table = n->root->table;
 	}
 	t.ncr3 = table.a;
-	t.asid = tlb02_asid(&n->tlb02, n->snap.control.asid, table, &flush);
+	t.asid = tlb02_asid(&n->tlb02, c->asid, table, &flush);
 	t.tlb_control = TLB_CONTROL_NONE;
-	n->last[n->snap.control.asid % LAST_TABLES] = (struct last_tables){
-		.asid12 = n->snap.control.asid, .np = (n->snap.control.misc & MISC_NP) != 0,
-		.ncr3 = n->snap.control.ncr3, .efer01 = vmcb01->save.efer, .cr4_01 = vmcb01->save.cr4,
-		.drops = n->npt02.drops, .flushes = n->tlb02.flushes, .npt12 = n->npt12, .root = n->root,
-		.chosen = t,
-	};
 	if (fresh || flush)
 		t.tlb_control = n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
+	*last_of(n) = (struct last_tables){
+		.asid12 = c->asid, .asid = t.asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
+		.cr4_01 = vmcb01->save.cr4, .changes = changes(n), .root = n->root, .table = table,
+	};
 	return t;
 }
 
 /* Mostly L1 runs the same L2s again, and nothing was flushed. */
-static bool is_as_last(const struct nested *n, const struct last_tables *last, const struct vmcb *vmcb01)
-{
-	const struct vmcb_control *c = &n->snap.control;
-
-	return c->tlb_control == TLB_CONTROL_NONE && last->asid12 == c->asid && last->ncr3 == c->ncr3 &&
-	       last->np == ((c->misc & MISC_NP) != 0) && last->efer01 == vmcb01->save.efer &&
-	       last->cr4_01 == vmcb01->save.cr4 && last->drops == n->npt02.drops &&
-	       last->flushes == n->tlb02.flushes;
-}
-
 static struct vmcb02_tables tables_of(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in)
 {
-	const struct last_tables *last = &n->last[n->snap.control.asid % LAST_TABLES];
+	const struct vmcb_control *c = &n->snap.control;
+	const struct last_tables *last = last_of(n);
 
-	if (unlikely(!is_as_last(n, last, vmcb01)))
+	if (unlikely(c->tlb_control != TLB_CONTROL_NONE || last->asid12 != c->asid || last->ncr3 != c->ncr3 ||
+		     last->misc != c->misc || last->efer01 != vmcb01->save.efer ||
+		     last->cr4_01 != vmcb01->save.cr4 || last->changes != changes(n)))
 		return choose_tables(n, vmcb01, in);
 	n->root = last->root;
-	if (last->np)
-		n->npt12 = last->npt12;
-	return last->chosen;
+	if (n->root)
+		n->npt12 = &n->root->npt12;
+	return (struct vmcb02_tables){.ncr3 = last->table.a, .asid = last->asid, .tlb_control = TLB_CONTROL_NONE};
 }
 
 static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02_inputs *in)

@@ -25,8 +25,6 @@ static inline unsigned exit_insn_length(struct vcpu *v)
 		return v->insn_len;
 	if (svm_cpu()->features & SVM_FEAT_NRIPS)
 		return v->insn_len = (unsigned)(c->nrip - v->vmcb->save.rip);
-	if (c->exitcode == VMEXIT_IOIO)
-		return v->insn_len = (unsigned)(c->exitinfo2 - v->vmcb->save.rip);
 	length = memo_length(v);
 	return v->insn_len = likely(length) ? length : exit_decode_length(v);
 }

@@ -34,6 +34,7 @@ enum resume exit_io(struct vcpu *v)
 	struct vmcb_save *s = &v->vmcb->save;
 	struct l1 *l1 = v->l1;
 
+	v->insn_len = (unsigned)(v->vmcb->control.exitinfo2 - s->rip); /* the next instruction, on every CPU */
 	if (io.string)
 		return emulate_string_io(v, io.port, io.size, io.in);
 	spin_lock(&l1->dev_lock);

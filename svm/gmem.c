@@ -94,7 +94,7 @@ static struct gmem_fault to_l1(const struct vcpu *v, uint64_t gpa, uint64_t acce
 	if (!through_npt12(v))
 		return (struct gmem_fault){ .kind = GMEM_OK };
 
-	struct walk12 w = npt12_walk((struct port *)v->l1, &v->nested.npt12, l2pa(gpa), access & (PF_W | PF_ID));
+	struct walk12 w = npt12_walk((struct port *)v->l1, v->nested.npt12, l2pa(gpa), access & (PF_W | PF_ID));
 
 	if (w.raced)
 		return (struct gmem_fault){ .kind = GMEM_RACED };

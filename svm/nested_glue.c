@@ -59,7 +59,7 @@ static ALWAYS_INLINE uint64_t address_operand(struct vcpu *v)
 }
 
 /* VMRUN, VMLOAD or VMSAVE of L2 with an rAX that must fault before L1 sees the exit. */
-static bool is_bad_address(struct vcpu *v)
+static COLD bool is_bad_address(struct vcpu *v)
 {
 	uint64_t code = v->vmcb->control.exitcode;
 
@@ -67,9 +67,9 @@ static bool is_bad_address(struct vcpu *v)
 	       nested_insn_fault(&v->nested, true, address_operand(v), v->vmcb->save.cpl) == NESTED_FAULT_GP;
 }
 
-static ALWAYS_INLINE void use_level(struct vcpu *v, struct vmcb *vmcb)
+static ALWAYS_INLINE void use_level(struct vcpu *v, unsigned level)
 {
-	vcpu_use_vmcb(v, vmcb);
+	vcpu_use_level(v, level);
 	if (unlikely(v->nested.caps.hw_tsc_ratio))
 		vcpu_scale_tsc(v);
 	if (unlikely(v->nested.lbr_used))
@@ -91,7 +91,7 @@ enum resume glue_vmrun(struct vcpu *v)
 		return RESUME_SAME; /* another CPU of L1 has taken the code away: fetch it again */
 	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */
 	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED) {
-		use_level(v, v->vmcb02);
+		use_level(v, 2);
 		if (unlikely(quirks))
 			quirk_widen02(v);
 		inject_level_changed(v);
@@ -114,7 +114,7 @@ static ALWAYS_INLINE enum resume move_at(const struct vcpu *v, void (*move)(hpa_
 /* For L2 with virtual VMLOAD/VMSAVE the page is named by an L2 address (APM2 15.33.1). */
 static COLD enum resume move_virtual(struct vcpu *v, void (*move)(hpa_t), uint64_t rax, uint64_t access)
 {
-	struct walk12 walk = npt12_walk(port_of(v), &v->nested.npt12, l2pa(rax), access);
+	struct walk12 walk = npt12_walk(port_of(v), v->nested.npt12, l2pa(rax), access);
 
 	if (walk.raced)
 		return RESUME_SAME;
@@ -238,7 +238,7 @@ static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 	if (!nested_exit_full(&v->nested, port_of(v), exit, v->vmcb01, v->vmcb02))
 		l1_end(v->l1, "vCPU %u: #VMEXIT with VMCB12 at %llx, where there is no memory", v->index,
 		       (unsigned long long)v->nested.vmcb12_pa.a);
-	use_level(v, v->vmcb01);
+	use_level(v, 1);
 	if (unlikely(quirks))
 		quirk_arm(v);
 	inject_level_changed(v);
@@ -264,7 +264,7 @@ enum resume glue_l2_npf(struct vcpu *v, uint64_t exitinfo1, uint64_t exitinfo2)
 }
 
 /* An exit that the CPU took out of L2 and that L1 wants, with what the CPU left out of it. */
-static enum resume reflect(struct vcpu *v)
+static FLATTEN enum resume reflect(struct vcpu *v)
 {
 	const struct vmcb_control *c = &v->vmcb02->control;
 	struct nested_exit exit = {.code = c->exitcode, .info1 = c->exitinfo1, .info2 = c->exitinfo2};
@@ -305,7 +305,7 @@ enum resume glue_pause(struct vcpu *v)
 
 /* --- exits of L2 --- */
 
-static enum resume l2_npf(struct vcpu *v)
+static OWN_FRAME enum resume l2_npf(struct vcpu *v)
 {
 	const struct vmcb_control *c = &v->vmcb02->control;
 	struct nested *n = &v->nested;

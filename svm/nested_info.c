@@ -16,7 +16,7 @@
 /* What the manual gives L1 besides EXITINFO as the CPU stored it. */
 enum {
 	INFO_NRIP = 1,   /* all instruction intercepts, and the exceptions of INT3, INTO, BOUND */
-	INFO_IOIO = 2,   /* EXITINFO1, of which the CPU may leave parts out */
+	INFO_IOIO = 2,   /* EXITINFO1, of which the CPU may leave parts out; EXITINFO2 is the nRIP */
 	INFO_DECODE = 4, /* EXITINFO1 of decode assists */
 	INFO_FETCH = 8,  /* the instruction bytes, for #PF of a data access */
 };
@@ -31,7 +31,7 @@ static const uint8_t info_of[VMEXIT_INTERCEPT_END] = {
 	[VMEXIT_SWINT + 1 ... VMEXIT_INVLPG - 1] = INFO_NRIP,
 	[VMEXIT_INVLPG] = INFO_NRIP | INFO_DECODE,
 	[VMEXIT_INVLPG + 1 ... VMEXIT_IOIO - 1] = INFO_NRIP,
-	[VMEXIT_IOIO] = INFO_NRIP | INFO_IOIO,
+	[VMEXIT_IOIO] = INFO_IOIO,
 	[VMEXIT_MSR] = INFO_NRIP, /* then task switch, FERR_FREEZE, shutdown, which have none */
 	[VMEXIT_SHUTDOWN + 1 ... VMEXIT_BUSLOCK - 1] = INFO_NRIP,
 	[VMEXIT_BUSLOCK + 1 ... VMEXIT_INTERCEPT_END - 1] = INFO_NRIP,
@@ -52,14 +52,18 @@ void info_insn_bytes(struct vcpu *v, struct nested_exit *exit)
 	memcpy(exit->insn.bytes, insn.bytes, sizeof(exit->insn.bytes));
 }
 
-static OWN_FRAME void complete_rest(struct vcpu *v, struct nested_exit *exit, unsigned info)
+/* By value, so that the usual exit need not be in memory. */
+static OWN_FRAME struct nested_exit complete_rest(struct vcpu *v, struct nested_exit exit, unsigned info)
 {
 	bool assists = (v->nested.caps.features & SVM_FEAT_DECODE_ASSISTS) != 0;
 
+	if ((info & INFO_IOIO) && (v->nested.caps.features & SVM_FEAT_NRIPS))
+		exit.nrip = exit.info2;
 	if ((info & INFO_IOIO) || ((info & INFO_DECODE) && assists))
-		exit->info1 = insn_exitinfo1(v);
-	if ((info & INFO_FETCH) && assists && !(exit->info1 & PF_ID))
-		info_insn_bytes(v, exit);
+		exit.info1 = insn_exitinfo1(v);
+	if ((info & INFO_FETCH) && assists && !(exit.info1 & PF_ID))
+		info_insn_bytes(v, &exit);
+	return exit;
 }
 
 void info_complete(struct vcpu *v, struct nested_exit *exit)
@@ -69,5 +73,5 @@ void info_complete(struct vcpu *v, struct nested_exit *exit)
 	if ((info & INFO_NRIP) && (v->nested.caps.features & SVM_FEAT_NRIPS))
 		exit->nrip = v->vmcb->save.rip + exit_insn_length(v);
 	if (unlikely(info > INFO_NRIP))
-		complete_rest(v, exit, info);
+		*exit = complete_rest(v, *exit, info);
 }

@@ -80,7 +80,7 @@ void smm_enter(struct vcpu *v)
 	}
 	if (!v->live_msrs_stale)
 		svm_vmload(hpa_of(v->vmcb01));
-	vcpu_use_vmcb(v, v->vmcb01);
+	vcpu_use_level(v, 1);
 	msr_svme_changed(v);
 	smm_watch(v);
 	quirk_arm(v);
@@ -104,7 +104,7 @@ enum resume exit_rsm(struct vcpu *v)
 	msr_svme_changed(v);
 	smm_watch(v);
 	if (outcome == RSM_TO_L2) {
-		vcpu_use_vmcb(v, v->vmcb02);
+		vcpu_use_level(v, 2);
 		if (quirks)
 			quirk_widen02(v);
 	}

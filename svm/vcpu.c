@@ -131,13 +131,6 @@ void vcpu_scale_tsc(struct vcpu *v)
 	}
 }
 
-void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb)
-{
-	v->vmcb = vmcb;
-	v->counts = vmcb == v->vmcb02 ? v->exit_counts[1] : v->exit_counts[0];
-	memo_use_tables(v);
-}
-
 static struct vmcb_seg seg(uint16_t sel, uint16_t attr, uint32_t limit, uint64_t base)
 {
 	return (struct vmcb_seg){.sel = sel, .attr = attr, .limit = limit, .base = base};
@@ -181,7 +174,7 @@ void vcpu_init(struct vcpu *v)
 	uint64_t cr0_kept = s->cr0 & (CR0_CD | CR0_NW);
 
 	nested_reset(&v->nested);
-	vcpu_use_vmcb(v, v->vmcb01);
+	vcpu_use_level(v, 1);
 	reset_control(v);
 	v->vmcb01->control.tsc_offset = tsc_offset;
 	memset(s, 0, sizeof(*s));

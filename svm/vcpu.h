@@ -152,8 +152,13 @@ static inline bool vcpu_has_work(const struct vcpu *v)
 {
 	return v->attention || __atomic_load_n(v->apic_attention, __ATOMIC_RELAXED);
 }
-/* Which VMCB runs next. */
-void vcpu_use_vmcb(struct vcpu *v, struct vmcb *vmcb);
+/* L1 runs next, or L2. */
+static inline void vcpu_use_level(struct vcpu *v, unsigned level)
+{
+	v->vmcb = level == 2 ? v->vmcb02 : v->vmcb01;
+	v->counts = v->exit_counts[level - 1];
+	memo_use_tables(v);
+}
 /* After that, and when L1 changes its TSC_RATIO while L2 runs: the ratio goes to a CPU that scales. */
 void vcpu_scale_tsc(struct vcpu *v);
 /* After a device access: the next deadline may have moved. */
