@@ -1,10 +1,10 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
 #
-# /init of dom0 under Xen: starts Xen's daemons, then a PVH domain from
-# /l2/l2.cfg with its console here, then gives a shell.
+# /init of dom0 under Xen: starts Xen's daemons, then waits for somebody to log in
+# on Xen's console; root has no password. /l2/l2.cfg describes a PVH domain.
 /bin/busybox --install -s /bin
-export PATH=/bin:/usr/lib/xen-4.17/bin HOME=/ PS1='dom0 # '
+export PATH=/bin:/usr/lib/xen-4.17/bin
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -18,12 +18,13 @@ while read -r module; do
 done </modules/order
 mount -t xenfs xenfs /proc/xen
 
-echo "dom0: Linux is up"
 xenstored
 xen-init-dom0
 xenconsoled
-xl create -c /l2/l2.cfg
 
-echo "dom0: shell; xl create -c /l2/l2.cfg starts the L2 again; poweroff ends"
-setsid cttyhack sh
-poweroff -f
+echo "root::0:0:root:/:/bin/sh" >/etc/passwd
+echo "export PATH=$PATH PS1='dom0 # '" >/etc/profile
+echo "dom0: Linux is up; log in as root; xl create -c /l2/l2.cfg starts an L2, poweroff -f ends"
+while true; do
+    setsid getty -L 115200 hvc0 vt100
+done
