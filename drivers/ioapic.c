@@ -16,6 +16,7 @@ enum {
 #define ENTRY_ACTIVE_LOW BIT32(13)
 #define ENTRY_LEVEL BIT32(15)
 #define ENTRY_MASKED BIT32(16)
+#define PCI_IRQS (BIT32(5) | BIT32(9) | BIT32(10) | BIT32(11)) /* PCs have no ISA device there */
 
 static volatile uint32_t *reg(const struct acpi_ioapic *ioapic, uint32_t offset)
 {
@@ -70,13 +71,10 @@ static const struct acpi_ioapic *find_input(const struct acpi_info *info, uint32
 	return NULL;
 }
 
-bool ioapic_route_isa(const struct acpi_info *info, uint8_t irq, uint8_t vector, uint32_t apic_id)
+static bool route(const struct acpi_info *info, uint32_t gsi, uint32_t low, uint32_t apic_id)
 {
-	const struct acpi_isa_irq *isa = &info->isa_irqs[irq];
-	uint32_t low = vector | (isa->active_low ? ENTRY_ACTIVE_LOW : 0) |
-		       (isa->level ? ENTRY_LEVEL : 0);
 	uint32_t input;
-	const struct acpi_ioapic *ioapic = find_input(info, isa->gsi, &input);
+	const struct acpi_ioapic *ioapic = find_input(info, gsi, &input);
 
 	if (apic_id > DESTINATION_MAX || !ioapic)
 		return false;
@@ -84,7 +82,26 @@ bool ioapic_route_isa(const struct acpi_info *info, uint8_t irq, uint8_t vector,
 	return true;
 }
 
-void ioapic_mask_isa(const struct acpi_info *info, uint8_t irq)
+bool ioapic_route_isa(const struct acpi_info *info, uint8_t irq, uint8_t vector, uint32_t apic_id)
+{
+	const struct acpi_isa_irq *isa = &info->isa_irqs[irq];
+	uint32_t low = vector | (isa->active_low ? ENTRY_ACTIVE_LOW : 0) |
+		       (isa->level ? ENTRY_LEVEL : 0);
+
+	return route(info, isa->gsi, low, apic_id);
+}
+
+/* Edge-triggered is the default of MADT for ISA, and means here that it says nothing about this one. */
+bool ioapic_route_pci(const struct acpi_info *info, uint8_t irq, uint8_t vector, uint32_t apic_id)
+{
+	if (irq >= ACPI_ISA_IRQS || !(PCI_IRQS & BIT32(irq)))
+		return false;
+	if (info->isa_irqs[irq].level)
+		return ioapic_route_isa(info, irq, vector, apic_id);
+	return route(info, info->isa_irqs[irq].gsi, vector | ENTRY_ACTIVE_LOW | ENTRY_LEVEL, apic_id);
+}
+
+void ioapic_mask_pci(const struct acpi_info *info, uint8_t irq)
 {
 	uint32_t input;
 	const struct acpi_ioapic *ioapic = find_input(info, info->isa_irqs[irq].gsi, &input);

@@ -14,6 +14,7 @@
 enum {
 	CTRL = 0x0000,
 	STATUS = 0x0008,
+	EERD = 0x0014,
 	CTRL_EXT = 0x0018,
 	ICR = 0x00C0,
 	ITR = 0x00C4,
@@ -46,6 +47,8 @@ enum {
 	RX_BATCH = NIC_RING / 8,
 	RESET_TRIES = 100,
 	MASTER_TRIES = 10,
+	EEPROM_TRIES = 10,
+	EEPROM_MAC = 0, /* three words */
 };
 
 #define CTRL_MASTER_DISABLE BIT32(2) /* 82574 */
@@ -63,6 +66,10 @@ enum {
 	 CTRL_VLAN | CTRL_PHY_RESET)
 #define STATUS_LINK_UP BIT32(1)
 #define STATUS_MASTER BIT32(19) /* 82574 */
+#define EERD_START BIT32(0)
+#define EERD_DONE BIT32(4) /* this and the next: 82540EM */
+#define EERD_ADDRESS_SHIFT 8
+#define EERD_DATA_SHIFT 16
 #define CTRL_EXT_DRIVER_LOADED BIT32(28)
 #define TXDCTL_MUST_BE_1 BIT32(22) /* 82574 */
 
@@ -154,7 +161,6 @@ static void set_up_link(const struct nic *nic)
 	write_reg(nic, TXDCTL, read_reg(nic, TXDCTL) | TXDCTL_MUST_BE_1);
 }
 
-/* The address filter forgets nothing at a reset of the emulated cards, so it is written, not only read. */
 static void set_up_filter(const struct nic *nic)
 {
 	const uint8_t *m = nic->mac;
@@ -208,14 +214,32 @@ bool e1000_start(struct nic *nic)
 	return true;
 }
 
-/* The first reset has loaded it from the card's EEPROM. */
+static bool read_eeprom(const struct nic *nic, uint32_t word, uint16_t *v)
+{
+	write_reg(nic, EERD, EERD_START | word << EERD_ADDRESS_SHIFT);
+	for (unsigned i = 0; i < EEPROM_TRIES; i++) {
+		uint32_t eerd = read_reg(nic, EERD);
+
+		*v = (uint16_t)(eerd >> EERD_DATA_SHIFT);
+		if (eerd & EERD_DONE)
+			return true;
+		time_delay_ns(NS_PER_MS);
+	}
+	return false;
+}
+
+/* The card's reset loads it into the filter. measured: not with Bochs 2.7, there it is in the EEPROM only. */
 static bool read_mac(struct nic *nic)
 {
 	uint32_t low = read_reg(nic, RAL), high = read_reg(nic, RAH);
+	uint16_t words[NIC_MAC_SIZE / 2] = {(uint16_t)low, (uint16_t)(low >> 16), (uint16_t)high};
 
+	for (unsigned i = 0; !(high & RAH_VALID) && i < ARRAY_COUNT(words); i++)
+		if (!read_eeprom(nic, EEPROM_MAC + i, &words[i]))
+			return false;
 	for (unsigned i = 0; i < NIC_MAC_SIZE; i++)
-		nic->mac[i] = (uint8_t)(i < 4 ? low >> (8 * i) : high >> (8 * (i - 4)));
-	return high != UINT32_MAX && (low || (high & UINT16_MAX)) && !(nic->mac[0] & 1);
+		nic->mac[i] = (uint8_t)(words[i / 2] >> (i % 2 * 8));
+	return (words[0] | words[1] | words[2]) && !(nic->mac[0] & 1);
 }
 
 const char *e1000_open(struct nic *nic)

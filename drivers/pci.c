@@ -290,14 +290,9 @@ static bool connect_msix(const struct pci_device *d, uint8_t vector)
 	return true;
 }
 
-/* A line is shared and level-triggered. Where the firmware has put it among the ISA interrupts, MADT tells so. */
 static bool connect_line(const struct pci_device *d, uint8_t vector)
 {
-	uint8_t irq = pci_read8(d, CONFIG_LINE);
-
-	if (!pci_read8(d, CONFIG_PIN) || irq >= ACPI_ISA_IRQS || !acpi->isa_irqs[irq].level)
-		return false;
-	if (!ioapic_route_isa(acpi, irq, vector, lapic_id()))
+	if (!pci_read8(d, CONFIG_PIN) || !ioapic_route_pci(acpi, pci_read8(d, CONFIG_LINE), vector, lapic_id()))
 		return false;
 	change_command(d, COMMAND_NO_LINE, 0);
 	return true;
@@ -332,7 +327,7 @@ void pci_disconnect_interrupt(struct pci_device *d)
 	if (d->interrupt == PCI_INTERRUPT_MSIX)
 		clear_control(d, PCI_CAP_MSIX, MSIX_ENABLE);
 	if (d->interrupt == PCI_INTERRUPT_LINE)
-		ioapic_mask_isa(acpi, pci_read8(d, CONFIG_LINE));
+		ioapic_mask_pci(acpi, pci_read8(d, CONFIG_LINE));
 	change_command(d, 0, COMMAND_NO_LINE);
 	d->interrupt = PCI_INTERRUPT_NONE;
 }

@@ -43,7 +43,7 @@ hpa_t pci_map_bar(const struct pci_device *d, unsigned n, uint64_t size);
 void pci_enable_dma(const struct pci_device *d);
 
 /* Sends the device's interrupt to this CPU as `vector`: by MSI, MSI-X (vector 0 of its table), or by its line, if the
- * firmware has routed that to an ISA interrupt that MADT calls level-triggered. False: by none of them. */
+ * firmware has put that on an ISA interrupt (ioapic_route_pci()). False: by none of them. */
 bool pci_connect_interrupt(struct pci_device *d, uint8_t vector);
 void pci_disconnect_interrupt(struct pci_device *d);
 
