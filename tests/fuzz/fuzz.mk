@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/fuzz/fuzz.mk - fuzzing of nested/ on Linux. Each fuzz_<target>.c is one target.
+# tests/fuzz/fuzz.mk - fuzzing of nested/ and of drivers/ on Linux. Each fuzz_<target>.c is one target.
 #   make fuzz T=vmrun SECONDS=600    libFuzzer (clang); what it learns goes to build/fuzz/<target>,
 #                                    an input that fails to build/fuzz/<target>.crash-*
 #   build/tests/unit/test_fuzz_<target> [FILE...]   runs the kept corpus, or these inputs
@@ -10,6 +10,8 @@
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(UNIT_OUT)/test_fuzz_%)
 FUZZ_SOURCES := $(wildcard nested/*.c) tests/fuzz/fuzz.c tests/unit/rig.c tests/unit/fake_l1.c
+FUZZ_SOURCES_nic := drivers/nic.c drivers/nic_e1000.c drivers/nic_virtio.c drivers/pci.c kernel/printf.c \
+	tests/unit/fake_nic.c tests/unit/fake_nic_card.c
 FUZZ_OUT     := build/fuzz
 FUZZ_CORPUS  := tests/fuzz/corpus
 FUZZ_BYTES   := 400
@@ -23,16 +25,21 @@ unit: $(FUZZ_REPLAYS)
 endif
 
 define fuzz_replay
-$(UNIT_OUT)/test_fuzz_$(1): tests/fuzz/replay.c $(UNIT_OUT)/obj/tests/fuzz/fuzz_$(1).o $(FUZZ_SOURCES:%.c=$(UNIT_OUT)/obj/%.o)
+$(UNIT_OUT)/test_fuzz_$(1): tests/fuzz/replay.c $(UNIT_OUT)/obj/tests/fuzz/fuzz_$(1).o $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$(FUZZ_SOURCES) $(FUZZ_SOURCES_$(1)))
 	echo "  LD   $$@"
 	$$(CC) $$(UNIT_CFLAGS) -I. -Iinclude -DFUZZ_TARGET='"$(1)"' -DFUZZ_CORPUS='"$(FUZZ_CORPUS)/$(1)"' -o $$@ $$^
 endef
 $(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_replay,$(target))))
 
-$(FUZZ_OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_SOURCES) $(wildcard nested/*.h include/*.h include/amd/*.h tests/unit/*.h tests/fuzz/*.h)
+FUZZ_HEADERS := $(wildcard nested/*.h include/*.h include/amd/*.h drivers/*.h tests/unit/*.h tests/fuzz/*.h)
+
+define fuzz_program
+$(FUZZ_OUT)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $(FUZZ_SOURCES) $(FUZZ_SOURCES_$(1)) $(FUZZ_HEADERS)
 	tools/install_packages.sh clang libclang-rt-dev
-	mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SOURCES)
+	mkdir -p $$(@D)
+	clang $(FUZZ_CFLAGS) -o $$@ $$(filter %.c,$$^)
+endef
+$(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_program,$(target))))
 
 .PHONY: fuzz fuzz-keep
 fuzz: $(FUZZ_OUT)/fuzz_$(T)
