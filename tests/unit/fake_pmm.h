@@ -3,6 +3,7 @@
 #ifndef FAKE_PMM_H
 #define FAKE_PMM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernel/pmm.h"
@@ -11,5 +12,7 @@
 extern uint64_t fake_pmm_held;
 /* So many more requests are met; -1: all. */
 extern int fake_pmm_left;
+/* Only the one request after that fails: smaller ones are often still met. */
+extern bool fake_pmm_once;
 
 #endif
