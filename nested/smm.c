@@ -101,8 +101,8 @@ static void registers_in(const struct smram_save *m, struct vmcb_save *s, uint64
 	s->cr4 = m->cr4;
 	s->cr3 = m->cr3;
 	s->cr0 = m->cr0;
-	s->dr7 = m->dr7;
-	s->dr6 = m->dr6;
+	s->dr7 = m->dr7 | DR7_FIXED;
+	s->dr6 = m->dr6 | DR6_FIXED;
 	s->rflags = m->rflags | RFLAGS_FIXED;
 	s->rip = m->rip;
 	s->efer = m->efer & ~EFER_LMA;
@@ -148,10 +148,17 @@ static void state_out(const struct nested *n, struct smram_save *m, const struct
 }
 
 /* L2 is left as it is: what of it is not in SMRAM is in VMCB12, from where RSM copies it again. Registers that the CPU
- * has once stay as L2 left them. */
-static void leave_l2(struct nested *n, struct vmcb_save *l1, const struct vmcb_save *l2)
+ * has once stay as L2 left them. Records of branches that are L2's own are in no map: they are kept. */
+static void leave_l2(struct nested *n, struct vmcb *vmcb01, const struct vmcb *vmcb02)
 {
+	struct vmcb_save *l1 = &vmcb01->save;
+	const struct vmcb_save *l2 = &vmcb02->save;
+
 	n->smm.host = *l1;
+	if (n->lbr_used) {
+		vmcb_copy_lbr(&n->smm.host, l2);
+		lbr02_leave(n, vmcb01, vmcb02);
+	}
 	l1->cr2 = l2->cr2;
 	l1->dr6 = l2->dr6;
 	if (!(n->snap.control.misc & MISC_NP))
@@ -203,7 +210,7 @@ bool nested_smi(struct nested *n, struct port *port, struct vmcb *vmcb01, const 
 	n->smm.nmi_was_blocked = cpu->nmi_blocked;
 	n->smm.from_l2 = n->in_l2;
 	if (n->in_l2)
-		leave_l2(n, l1, &vmcb02->save);
+		leave_l2(n, vmcb01, vmcb02);
 	n->svme = false;
 	smm_registers(l1, n->smm.base);
 	state_replaced(n, vmcb01);
@@ -214,14 +221,14 @@ bool nested_smi(struct nested *n, struct port *port, struct vmcb *vmcb01, const 
 
 /* --- RSM --- */
 
-/* What VMRUN lets pass and RSM does not: paging without protection; SVM where firmware has locked it away. */
+/* What VMRUN lets pass and RSM does not: paging without protection; SVM where it is not offered or locked away. */
 static bool state_is_legal(const struct nested *n)
 {
 	const struct vmcb_save *s = &n->snap.save;
 
-	if ((s->cr0 & (CR0_PG | CR0_PE)) == CR0_PG || ((s->efer & EFER_SVME) && (n->vm_cr & VM_CR_SVMDIS)))
+	if ((s->cr0 & (CR0_PG | CR0_PE)) == CR0_PG)
 		return false;
-	return true;
+	return !(s->efer & EFER_SVME) || !((n->caps.efer_mbz & EFER_SVME) || (n->vm_cr & VM_CR_SVMDIS));
 }
 
 /* What the map says must be what the SMI put there: L1's side of an L2 is kept for that one only. */
@@ -238,6 +245,7 @@ static bool svm_state_is_legal(const struct nested *n, const struct smram_save *
 /* The snapshot is not in use while L1 runs, so that the state can be put together there and checked as VMRUN does. */
 static bool resume_l1(struct nested *n, const struct smram_save *m, struct vmcb_save *l1, struct smm_cpu *cpu)
 {
+	struct nested_caps caps = n->caps;
 	struct vmcb_save *s = &n->snap.save;
 
 	segments_in(m, s, l1);
@@ -247,8 +255,9 @@ static bool resume_l1(struct nested *n, const struct smram_save *m, struct vmcb_
 	if (!state_is_legal(n))
 		return false;
 	n->svme = (s->efer & EFER_SVME) != 0;
-	s->efer |= EFER_SVME;
-	if (check_save(s, &n->caps, false))
+	s->efer |= EFER_SVME; /* the CPU's, whatever L1 was offered */
+	caps.efer_mbz &= ~EFER_SVME;
+	if (check_save(s, &caps, false))
 		return false;
 	vmcb_copy_state(l1, s);
 	return true;
@@ -270,6 +279,8 @@ static bool resume_l2(struct nested *n, struct port *port, const struct smram_sa
 	registers_in(m, &n->snap.save, cpu->gpr);
 	n->snap.save.cr2 = cr2;
 	n->snap.save.g_pat = m->guest_pat;
+	if (c->misc2 & MISC2_LBR)
+		vmcb_copy_lbr(&n->snap.save, &n->smm.host);
 	c->v_intr = (c->v_intr & ~V_INTR_LIVE) | (m->v_intr & V_INTR_LIVE & n->caps.known.v_intr);
 	c->eventinj = 0;
 	c->int_shadow = 0;

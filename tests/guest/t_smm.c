@@ -285,6 +285,7 @@ static void smm_auto_halt(const struct scenario *s UNUSED)
 
 /* --- L2 --- */
 
+L2_CODE(l2_rsm, "rsm");
 /* RDI: the ICR. RSI: what goes into it. The SMI comes before the loop ends. */
 L2_CODE(l2_smi, "mov [rdi], esi; smi_wait: mov ecx, 2000; 1: pause; loop 1b; mov r15, rbx; cpuid");
 extern const uint8_t smi_wait[];
@@ -340,6 +341,32 @@ static void smm_l2_intercepted(const struct scenario *s UNUSED)
 	expect("SVM state", map_read(SMBASE, MAP_SVM_STATE), 0);
 }
 
+/* An SMI that waits for GIF is taken by VMRUN setting it, before the first instruction of L2, but behind an event that
+ * L1 injects; which is not injected again by RSM. */
+static void smm_l2_at_vmrun(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_rsm);
+	extern const uint8_t l2_stubs[];
+
+	if (!smm_setup())
+		return;
+	clgi();
+	send_smi();
+	vm_run(v);
+	expect_smis(1);
+	expect("RIP in SMRAM", map_read(SMBASE, MAP_RIP), pa(l2_rsm));
+	expect_l2_vector(v, VEC_UD);
+	v = vm_new(l2_rsm);
+	v->vmcb->eventinj = EVENT(EV_INTR, 0x51);
+	clgi();
+	send_smi();
+	vm_run(v);
+	expect_smis(2);
+	expect("RIP in SMRAM", map_read(SMBASE, MAP_RIP) - pa(l2_stubs) - 0x51 * 16 < 16, 1);
+	expect_l2_vector(v, 0x51);
+	expect("frames on the stack", l2_frame(v)->rip, pa(l2_rsm));
+}
+
 /* What SMM does to VMCB12 counts when RSM has entered L2 again. */
 static void smm_l2_vmcb_changed(const struct scenario *s UNUSED)
 {
@@ -383,8 +410,6 @@ static void smm_l2_often(const struct scenario *s UNUSED)
 	}
 	expect_smis(50);
 }
-
-L2_CODE(l2_rsm, "rsm");
 
 static void smm_l2_rsm(const struct scenario *s UNUSED)
 {
@@ -460,6 +485,7 @@ SCENARIOS("t_smm") {
 	{"smm_auto_halt", "10.3.7", smm_auto_halt, NEED_TWO_CPUS, 0},
 	{"smm_l2", "15.22.2", smm_l2, NEED_SVM, 0},
 	{"smm_l2_intercepted", "15.13.3", smm_l2_intercepted, NEED_SVM, 0},
+	{"smm_l2_at_vmrun", "15.20", smm_l2_at_vmrun, NEED_SVM, 0},
 	{"smm_l2_vmcb_changed", "15.22.2", smm_l2_vmcb_changed, NEED_SVM, 0},
 	{"smm_l2_map_changed", "10.4", smm_l2_map_changed, NEED_SVM, 0},
 	{"smm_l2_often", "15.22.2", smm_l2_often, NEED_SVM, 0},

@@ -281,6 +281,29 @@ static void back_to_l2_as_it_was(void **state)
 	assert_int_equal(rig->vmcb01->save.efer, l1_was.efer);
 }
 
+/* DEBUGCTL and the records of branches: L2's own, which are not in the map, or the one set that L1 sees, too. */
+static void branch_records(void **state)
+{
+	(void)state;
+	for (unsigned own = 0; own < 2; own++) {
+		teardown(state);
+		setup(state);
+		rig->n.lbr_used = true;
+		rig->vmcb01->save.br_from = 1;
+		rig_vmcb12(rig, RIG_VMCB12)->control.misc2 = own ? MISC2_LBR : 0;
+		rig_vmcb12(rig, RIG_VMCB12)->save.br_from = 2;
+		rig_enter(rig, RIG_VMCB12);
+		rig->vmcb02->save.br_from = 3;
+		smi();
+		assert_int_equal(rig->vmcb01->save.br_from, own ? 1 : 3);
+		assert_int_equal(rsm(), RSM_TO_L2);
+		assert_int_equal(rig->vmcb02->save.br_from, 3);
+		assert_true(rig_exit(rig, VMEXIT_VMMCALL));
+		assert_int_equal(rig->vmcb01->save.br_from, own ? 1 : 3);
+		assert_int_equal(rig_vmcb12(rig, RIG_VMCB12)->save.br_from, own ? 3 : 2);
+	}
+}
+
 /* SMM may have changed VMCB12, and what it changed counts. */
 static void vmcb12_is_read_again(void **state)
 {
@@ -364,6 +387,20 @@ static void what_cannot_be_fails(void **state)
 	}
 }
 
+/* A guest without SVM has SMM, too; SVME is a reserved bit for it. */
+static void svm_not_offered(void **state)
+{
+	(void)state;
+	rig->n.caps.efer_mbz |= EFER_SVME;
+	rig->n.svme = false;
+	smi();
+	assert_int_equal(rsm(), RSM_TO_L1);
+	assert_false(rig->n.svme);
+	smi();
+	map()->efer |= EFER_SVME;
+	assert_int_equal(rsm(), RSM_FAILED);
+}
+
 static void svmdis_forbids_svme(void **state)
 {
 	(void)state;
@@ -410,8 +447,10 @@ int main(void)
 		TEST(no_memory_at_smbase),
 		TEST(l2_is_in_the_map_and_l1_is_not),
 		TEST(back_to_l2_as_it_was),
+		TEST(branch_records),
 		TEST(vmcb12_is_read_again),
 		TEST(what_cannot_be_fails),
+		TEST(svm_not_offered),
 		TEST(svmdis_forbids_svme),
 		TEST(smm_ctl),
 	};
