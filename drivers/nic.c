@@ -104,7 +104,7 @@ bool nic_has_interrupt(const struct nic *nic)
 
 bool nic_arm(struct nic *nic)
 {
-	if (nic->is_broken)
+	if (nic->is_broken || !nic_has_interrupt(nic))
 		return true;
 	nic->is_armed = true;
 	nic->stray_interrupts = 0;
