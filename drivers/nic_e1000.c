@@ -249,7 +249,6 @@ const char *e1000_open(struct nic *nic)
 	e->regs = pci_map_bar(&nic->pci, 0, REGISTERS_SIZE);
 	if (!e->regs.a)
 		return "its registers are not to be found";
-	pci_enable_dma(&nic->pci);
 	e->rx = hpa_ptr(pmm_alloc(NIC_RING * sizeof(*e->rx), PAGE_SIZE));
 	e->tx = hpa_ptr(pmm_alloc(NIC_RING * sizeof(*e->tx), PAGE_SIZE));
 	e->rx_buffers = hpa_ptr(pmm_alloc(NIC_RING * NIC_BUFFER, PAGE_SIZE));
@@ -260,6 +259,7 @@ const char *e1000_open(struct nic *nic)
 		return "it does not come out of its reset";
 	if (!read_mac(nic))
 		return "it has no MAC address";
+	pci_enable_dma(&nic->pci);
 	return e1000_start(nic) ? NULL : "it does not come out of its second reset";
 }
 

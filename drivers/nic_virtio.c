@@ -275,9 +275,11 @@ const char *virtio_net_open(struct nic *nic)
 
 	if (!find_areas(nic))
 		return "its registers of virtio 1.0 are not to be found";
-	pci_enable_dma(&nic->pci);
 	if (!take_memory(&v->rx) || !take_memory(&v->tx))
 		return "there is no memory for its queues";
+	if (!reset(nic))
+		return "it does not come out of its reset";
+	pci_enable_dma(&nic->pci);
 	if (!virtio_net_start(nic))
 		return "it does not agree to virtio 1.0 with a MAC address and two queues";
 	for (unsigned i = 0; i < NIC_MAC_SIZE; i++)

@@ -39,7 +39,7 @@ uint32_t pci_capability(const struct pci_device *d, uint8_t id, unsigned n);
  * where memory is or where the CPU cannot reach: then nothing has been changed. */
 hpa_t pci_map_bar(const struct pci_device *d, unsigned n, uint64_t size);
 
-/* Lets the device read and write memory. */
+/* Lets the device read and write memory: after a reset, since the firmware's driver may have left it at work. */
 void pci_enable_dma(const struct pci_device *d);
 
 /* Sends the device's interrupt to this CPU as `vector`: by MSI, MSI-X (vector 0 of its table), or by its line, if the
