@@ -69,6 +69,11 @@ static uint64_t with_error_code(struct vcpu *v, uint64_t event)
 	return (event & ~EVENT_VECTOR) | VEC_GP;
 }
 
+static uint64_t of_type(uint64_t event, uint64_t type)
+{
+	return (event & ~EVENT_TYPE) | type << EVENT_TYPE_SHIFT;
+}
+
 /* QEMU checks the DPL of the gate for type 4 alone, pushes error codes by vector, and takes a fault that comes while an
  * injected exception is delivered for the first one. */
 static uint64_t exception_given(struct vcpu *v, uint64_t event)
@@ -77,7 +82,7 @@ static uint64_t exception_given(struct vcpu *v, uint64_t event)
 	bool coded = (event & EVENT_EV) != 0;
 
 	if (vector == VEC_BP || vector == VEC_OF)
-		return (event & ~EVENT_TYPE) | (uint64_t)EVENT_SOFT << EVENT_TYPE_SHIFT;
+		return of_type(event, EVENT_SOFT);
 	if (!coded && vector_has_error(vector))
 		return event & ~EVENT_TYPE; /* as an interrupt */
 	if (coded && !vector_has_error(vector) && (v->vmcb->save.cr0 & CR0_PE))
@@ -86,7 +91,18 @@ static uint64_t exception_given(struct vcpu *v, uint64_t event)
 }
 
 /* An interrupt that QEMU's VMRUN has delivered is delivered once more if something makes the emulator's loop stop right
- * then, whatever IF is. An exit that follows at once makes it forget the interrupt. */
+ * then, whatever IF is. As a software interrupt it is delivered by the loop itself, and in the same way, but for the DPL
+ * of the gate, which at CPL 0 never forbids it. Elsewhere an exit that follows at once makes the loop forget it. */
+static uint64_t interrupt_given(struct vcpu *v, uint64_t event)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+
+	if (s->cpl == 0 && !(s->ss.attr & SEG_DPL) && !(s->rflags & RFLAGS_VM))
+		return of_type(event, EVENT_SOFT);
+	smp_kick(v->cpu);
+	return event;
+}
+
 uint64_t quirk_event(struct vcpu *v, uint64_t event)
 {
 	uint64_t type = bits_get(event, 10, 8);
@@ -101,7 +117,7 @@ uint64_t quirk_event(struct vcpu *v, uint64_t event)
 	if (type == EVENT_EXCP)
 		v->event_given = exception_given(v, event);
 	if (bits_get(v->event_given, 10, 8) == EVENT_INTR)
-		smp_kick(v->cpu);
+		v->event_given = interrupt_given(v, v->event_given);
 	return v->event_given;
 }
 
