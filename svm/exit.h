@@ -10,35 +10,53 @@
 #include <amd/msr.h>
 
 #include "svm/enable.h"
+#include "svm/memo_now.h"
 #include "svm/vcpu.h"
 
 /* Called by vmrun.asm after every #VMEXIT. False: this vCPU is done. */
 bool svm_exit(struct vcpu *v);
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
 COLD unsigned exit_decode_length(struct vcpu *v);
-static inline unsigned exit_insn_length(struct vcpu *v)
-{
-	const struct vmcb_control *c = &v->vmcb->control;
-	unsigned length;
 
-	if (v->insn_len)
-		return v->insn_len;
-	if (svm_cpu()->features & SVM_FEAT_NRIPS)
-		return v->insn_len = (unsigned)(c->nrip - v->vmcb->save.rip);
-	length = memo_length(v);
-	return v->insn_len = likely(length) ? length : exit_decode_length(v);
+/* How to get past the instruction that exited. */
+struct step {
+	unsigned length; /* 0: its bytes cannot be read any more */
+	bool is_64;      /* 64-bit code */
+};
+
+static ALWAYS_INLINE struct step exit_step_by(const struct vcpu *v, unsigned length)
+{
+	const struct vmcb_save *s = &v->vmcb->save;
+
+	return (struct step){.length = length, .is_64 = (s->efer & EFER_LMA) && (s->cs.attr & SEG_L)};
 }
 
-/* Past the instruction that exited. Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
-static inline void exit_advance_rip(struct vcpu *v)
+static ALWAYS_INLINE struct step exit_step(struct vcpu *v)
 {
-	unsigned length = exit_insn_length(v);
-	struct vmcb *vmcb = v->vmcb;
-	uint64_t rip = vmcb->save.rip + length;
+	const struct memo *m;
 
-	vmcb->save.rip = (vmcb->save.efer & EFER_LMA) && (vmcb->save.cs.attr & SEG_L) ? rip : (uint32_t)rip;
+	if (v->insn_len)
+		return exit_step_by(v, v->insn_len);
+	if (svm_cpu()->features & SVM_FEAT_NRIPS)
+		return exit_step_by(v, (unsigned)(v->vmcb->control.nrip - v->vmcb->save.rip));
+	m = memo_now(v);
+	return likely(m) ? (struct step){.length = m->length, .is_64 = true} : exit_step_by(v, exit_decode_length(v));
+}
+
+/* Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
+static ALWAYS_INLINE void exit_advance(struct vcpu *v, struct step step)
+{
+	struct vmcb *vmcb = v->vmcb;
+	uint64_t rip = vmcb->save.rip + step.length;
+
+	vmcb->save.rip = step.is_64 ? rip : (uint32_t)rip;
 	vmcb->save.rflags &= ~RFLAGS_RF;
 	vmcb->control.int_shadow = 0;
+}
+
+static inline void exit_advance_rip(struct vcpu *v)
+{
+	exit_advance(v, exit_step(v));
 }
 
 /* The trap behind an instruction that was stepped over. */

@@ -6,7 +6,7 @@
  * Five-level paging is offered to no guest. What L1's nested tables said for L2 counts as long as the shadow table that
  * L2 runs on rests on it, too.
  * Reads guest memory; changes nothing. Manual: APM2 5.3 (long mode paging). The slow way: gmem.c, decode.c. */
-#include "svm/memo.h"
+#include "svm/memo_now.h"
 
 #include <amd/cpu.h>
 
@@ -29,56 +29,9 @@ void memo_use_tables(struct vcpu *v)
 	v->tables12 = root ? v->nested.npt02.drops << 8 | (root->number + 1u) : NO_TABLES12;
 }
 
-/* L1 and each L2 have places of their own, since they often run the same addresses in turn. */
-static struct memo *place_of(struct vcpu *v)
-{
-	uint64_t rip = v->vmcb->save.rip;
-
-	return &v->memos[((rip ^ rip >> 7) + v->tables12) % MEMO_COUNT];
-}
-
-static uint64_t load(const void *at)
-{
-	uint64_t word;
-
-	__builtin_memcpy(&word, at, sizeof(word));
-	return word;
-}
-
-static ALWAYS_INLINE bool is_same_place(const struct vcpu *v, const struct memo *m)
-{
-	const struct vmcb_save *s = &v->vmcb->save;
-
-	return m->rip == s->rip && m->cr3 == s->cr3 && m->tables12 == v->tables12 && (s->cs.attr & SEG_L) &&
-	       (s->efer & EFER_LMA);
-}
-
-/* Walks of fewer levels repeat their last entry, so that this is straight code. */
-static ALWAYS_INLINE bool is_same_walk(const struct memo *m)
-{
-	return __atomic_load_n(m->entry[0], __ATOMIC_RELAXED) == m->value[0] &&
-	       __atomic_load_n(m->entry[1], __ATOMIC_RELAXED) == m->value[1] &&
-	       __atomic_load_n(m->entry[2], __ATOMIC_RELAXED) == m->value[2] &&
-	       __atomic_load_n(m->entry[3], __ATOMIC_RELAXED) == m->value[3];
-}
-
-static ALWAYS_INLINE bool is_valid(const struct vcpu *v, const struct memo *m)
-{
-	return is_same_place(v, m) && is_same_walk(m) && (load(m->host) & m->mask) == m->bytes;
-}
-
 const struct memo *memo_find(struct vcpu *v)
 {
-	const struct memo *m = place_of(v);
-
-	return is_valid(v, m) ? m : NULL;
-}
-
-unsigned memo_length(struct vcpu *v)
-{
-	const struct memo *m = place_of(v);
-
-	return is_valid(v, m) ? m->length : 0;
+	return memo_now(v);
 }
 
 /* Host memory of eight bytes at an address that the guest's tables name. */
@@ -118,8 +71,10 @@ static bool remember_walk(const struct vcpu *v, struct memo *m)
 struct memo *memo_learn(struct vcpu *v, unsigned length)
 {
 	const struct vmcb_save *s = &v->vmcb->save;
-	struct memo *m = place_of(v);
+	struct memo *m = memo_places(v);
 
+	if (m->rip != s->rip)
+		m[1] = m[0];
 	memset(m, 0, sizeof(*m));
 	if (!(s->efer & EFER_LMA) || !(s->cs.attr & SEG_L) || (s->cr4 & CR4_LA57) || length == 0 ||
 	    length > sizeof(uint64_t) || (s->rip & PAGE_MASK) > PAGE_SIZE - sizeof(uint64_t))
@@ -131,6 +86,6 @@ struct memo *memo_learn(struct vcpu *v, unsigned length)
 	m->tables12 = v->tables12;
 	m->length = length;
 	m->mask = UINT64_MAX >> (64 - 8 * length);
-	m->bytes = load(m->host) & m->mask;
+	m->bytes = memo_load(m->host) & m->mask;
 	return m;
 }

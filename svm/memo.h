@@ -6,7 +6,8 @@
 #include <bits.h>
 #include <compiler.h>
 
-#define MEMO_COUNT 128 /* a power of two; enough for what several L2s run in turn */
+#define MEMO_SETS 128 /* a power of two; enough for what several L2s run in turn */
+#define MEMO_WAYS 2   /* the one learned last comes first */
 #define MEMO_LEVELS 4
 
 struct vcpu;
@@ -30,9 +31,8 @@ struct memo {
 
 /* Another level runs, or the shadow of L1's nested tables was dropped: which of them bytes are now found through. */
 void memo_use_tables(struct vcpu *v);
-/* The instruction at RIP of the level that runs, if it is known and nothing has changed since; and its length, or 0. */
+/* The instruction at RIP of the level that runs, if it is known and nothing has changed since; memo_now() inline. */
 const struct memo *memo_find(struct vcpu *v);
-unsigned memo_length(struct vcpu *v);
 /* Remembers it, having been decoded just now. Null: it is none of those that can be (64-bit code, 8 bytes at most). */
 struct memo *memo_learn(struct vcpu *v, unsigned length);
 

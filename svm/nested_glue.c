@@ -49,13 +49,13 @@ static COLD uint64_t prefixed_operand(struct vcpu *v, uint64_t unprefixed)
 	return insn.address_size == 8 ? rax : insn.address_size == 4 ? (uint32_t)rax : (uint16_t)rax;
 }
 
-static ALWAYS_INLINE uint64_t address_operand(struct vcpu *v)
+static ALWAYS_INLINE uint64_t address_operand(struct vcpu *v, struct step step)
 {
-	const struct vmcb_save *s = &v->vmcb->save;
-	bool wide = (s->efer & EFER_LMA) && (s->cs.attr & SEG_L);
-	uint64_t rax = wide ? s->rax : (uint32_t)s->rax;
+	uint64_t rax = v->vmcb->save.rax;
 
-	return likely(exit_insn_length(v) <= 3) ? rax : prefixed_operand(v, rax);
+	if (!step.is_64)
+		rax = (uint32_t)rax;
+	return likely(step.length <= 3) ? rax : prefixed_operand(v, rax);
 }
 
 /* VMRUN, VMLOAD or VMSAVE of L2 with an rAX that must fault before L1 sees the exit. */
@@ -64,7 +64,8 @@ static COLD bool is_bad_address(struct vcpu *v)
 	uint64_t code = v->vmcb->control.exitcode;
 
 	return (code == VMEXIT_VMRUN || code == VMEXIT_VMLOAD || code == VMEXIT_VMSAVE) &&
-	       nested_insn_fault(&v->nested, true, address_operand(v), v->vmcb->save.cpl) == NESTED_FAULT_GP;
+	       nested_insn_fault(&v->nested, true, address_operand(v, exit_step(v)), v->vmcb->save.cpl) ==
+		       NESTED_FAULT_GP;
 }
 
 static ALWAYS_INLINE void use_level(struct vcpu *v, unsigned level)
@@ -78,18 +79,19 @@ static ALWAYS_INLINE void use_level(struct vcpu *v, unsigned level)
 
 /* --- SVM instructions --- */
 
-enum resume glue_vmrun(struct vcpu *v)
+FLATTEN enum resume glue_vmrun(struct vcpu *v)
 {
-	uint64_t rax = address_operand(v);
+	struct step step = exit_step(v);
+	uint64_t rax = address_operand(v, step);
 	enum nested_fault fault = nested_insn_fault(&v->nested, true, rax, v->vmcb->save.cpl);
 
 	if (fault)
 		return raise_nested_fault(v, fault);
 	if (unlikely(v->nested.smm.active))
 		return exit_ud(v); /* the manual leaves it open; L2 and SMM at once is nothing that RSM could restore */
-	if (unlikely(!exit_insn_length(v)))
+	if (unlikely(!step.length))
 		return RESUME_SAME; /* another CPU of L1 has taken the code away: fetch it again */
-	exit_advance_rip(v); /* a refused VMRUN, too, leaves L1 behind it */
+	exit_advance(v, step); /* a refused VMRUN, too, leaves L1 behind it */
 	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED) {
 		use_level(v, 2);
 		if (unlikely(quirks))
@@ -102,37 +104,41 @@ enum resume glue_vmrun(struct vcpu *v)
 }
 
 /* Where there is no RAM nothing is moved. */
-static ALWAYS_INLINE enum resume move_at(const struct vcpu *v, void (*move)(hpa_t), l1pa_t at)
+static ALWAYS_INLINE enum resume move_at(struct vcpu *v, void (*move)(hpa_t), l1pa_t at, struct step step)
 {
 	const void *page = l1_ptr(v->l1, at, PAGE_SIZE);
 
 	if (page)
 		move(hpa_of(page));
-	return RESUME_NEXT;
+	exit_advance(v, step); /* known already: svm_exit() need not find it out again */
+	exit_trap_if_tf(v);
+	return RESUME_SAME;
 }
 
 /* For L2 with virtual VMLOAD/VMSAVE the page is named by an L2 address (APM2 15.33.1). */
-static COLD enum resume move_virtual(struct vcpu *v, void (*move)(hpa_t), uint64_t rax, uint64_t access)
+static COLD enum resume move_virtual(struct vcpu *v, void (*move)(hpa_t), uint64_t rax, uint64_t access,
+				     struct step step)
 {
 	struct walk12 walk = npt12_walk(port_of(v), v->nested.npt12, l2pa(rax), access);
 
 	if (walk.raced)
 		return RESUME_SAME;
-	return walk.ok ? move_at(v, move, walk.l1pa) : glue_l2_npf(v, walk.error | NPF_FINAL, rax);
+	return walk.ok ? move_at(v, move, walk.l1pa, step) : glue_l2_npf(v, walk.error | NPF_FINAL, rax);
 }
 
 /* The registers in question are in the CPU, whoever's they are; rAX names L1's page. */
 static ALWAYS_INLINE enum resume move_state(struct vcpu *v, void (*move)(hpa_t), uint64_t access)
 {
-	uint64_t rax = address_operand(v);
+	struct step step = exit_step(v);
+	uint64_t rax = address_operand(v, step);
 	const struct nested *n = &v->nested;
 	enum nested_fault fault = nested_insn_fault(n, true, rax, v->vmcb->save.cpl);
 
 	if (fault)
 		return raise_nested_fault(v, fault);
 	if (unlikely(n->in_l2 && (n->snap.control.misc2 & MISC2_VLS) && n->root))
-		return move_virtual(v, move, rax, access);
-	return move_at(v, move, l1pa(rax));
+		return move_virtual(v, move, rax, access, step);
+	return move_at(v, move, l1pa(rax), step);
 }
 
 /* Bits 63:48 are zero for an address of 48 bits, sign-extended, and for no other. */
@@ -161,24 +167,30 @@ static COLD void load_canonical(struct vmcb_save *to, const struct vmcb_save *fr
 	to->kernel_gs_base = canonical_48(to->kernel_gs_base);
 }
 
+static bool has_long_base(const struct vmcb_save *s)
+{
+	return ((beyond_48(s->fs.base) | beyond_48(s->gs.base) | beyond_48(s->ldtr.base) | beyond_48(s->tr.base) |
+		 beyond_48(s->kernel_gs_base)) >> 48) != 0;
+}
+
 /* VMLOAD on a CPU with LA57 takes bases of 57 bits, which this guest is not offered (APM2 15.5.2, 1.1.3). */
-static void vmload_48(hpa_t at)
+static ALWAYS_INLINE void vmload_48(hpa_t at)
 {
 	const struct vmcb_save *s = &((const struct vmcb *)hpa_ptr(at))->save;
-	const struct vcpu *v = this_cpu()->current_vcpu;
+	const struct vcpu *v;
 
-	if (likely(!((beyond_48(s->fs.base) | beyond_48(s->gs.base) | beyond_48(s->ldtr.base) |
-		      beyond_48(s->tr.base) | beyond_48(s->kernel_gs_base)) >> 48))) {
+	if (likely(!svm_cpu()->has_la57 || !has_long_base(s))) {
 		svm_vmload(at);
-	} else {
-		load_canonical(&v->vmcb01->save, s);
-		svm_vmload(hpa_of(v->vmcb01));
+		return;
 	}
+	v = this_cpu()->current_vcpu;
+	load_canonical(&v->vmcb01->save, s);
+	svm_vmload(hpa_of(v->vmcb01));
 }
 
 enum resume glue_vmload(struct vcpu *v)
 {
-	return move_state(v, svm_cpu()->has_la57 ? vmload_48 : svm_vmload, 0);
+	return move_state(v, vmload_48, 0);
 }
 
 enum resume glue_vmsave(struct vcpu *v)
@@ -297,7 +309,7 @@ enum resume glue_pause(struct vcpu *v)
 
 	if (!probe && nested_pause(&v->nested, cycles))
 		return reflect(v);
-	exit_insn_length(v);
+	v->insn_len = exit_step(v).length;
 	v->pause_clock.probes += probe;
 	v->pause_clock.resumed = rdtsc();
 	return probe ? RESUME_SAME : RESUME_NEXT; /* a probe comes back at once, so that we learn the cost */

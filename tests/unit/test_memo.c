@@ -81,6 +81,23 @@ static void test_state_that_does_not_count(void **state)
 	assert_non_null(memo_find(&fake.v));
 }
 
+/* Two instructions that share a place do not drive each other out; a third takes the place of the one before last. */
+static void test_two_at_one_place(void **state)
+{
+	uint64_t at[] = {FAKE_RIP, FAKE_RIP + 0x81, FAKE_RIP + 0x102};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		memcpy(fake_ram(at[i]), CPUID_BYTES, 2);
+		fake.vmcb.save.rip = at[i];
+		learn();
+	}
+	fake.vmcb.save.rip = at[1];
+	assert_non_null(memo_find(&fake.v));
+	fake.vmcb.save.rip = at[0];
+	assert_null(memo_find(&fake.v));
+}
+
 /* What L2's nested tables said counts until their shadow is dropped. */
 static void test_tables_of_l2_dropped(void **state)
 {
@@ -181,6 +198,7 @@ int main(void)
 		TEST(test_nothing_known_at_first),
 		TEST(test_state_that_counts),
 		TEST(test_state_that_does_not_count),
+		TEST(test_two_at_one_place),
 		TEST(test_tables_of_l2_dropped),
 		TEST(test_table_entry_changed),
 		TEST(test_code_changed),
