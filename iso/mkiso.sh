@@ -4,7 +4,8 @@
 # iso/mkiso.sh - makes a hybrid ISO that boots Nestling through GRUB, on BIOS and on UEFI, from a
 # CD or from a USB stick.
 #   iso/mkiso.sh -o out.iso -k build/nestling.elf [-c "Nestling's options"] [name=path ...]
-# Each name=path becomes a multiboot2 module: the file at path, known to Nestling as name.
+# Each name=path becomes a multiboot2 module: the file at path, known to Nestling as name. With -1 the
+# kernel is another one, started by Multiboot 1 (what test kernels are), and has no modules.
 set -euo pipefail
 
 usage() {
@@ -17,9 +18,10 @@ fail() {
     exit 1
 }
 
-out= kernel= options=
-while getopts o:k:c: flag; do
+out= kernel= options= multiboot=multiboot2
+while getopts 1o:k:c: flag; do
     case $flag in
+    1) multiboot=multiboot ;;
     o) out=$OPTARG ;;
     k) kernel=$OPTARG ;;
     c) options=$OPTARG ;;
@@ -48,7 +50,7 @@ cp "$kernel" "$tree/boot/nestling.elf"
     echo "set timeout=0"
     echo "serial --unit=0 --speed=115200"
     echo "terminal_output serial console"
-    echo "multiboot2 /boot/nestling.elf $options"
+    echo "$multiboot /boot/nestling.elf $options"
     echo 'if [ "$grub_platform" = efi ]; then'
     echo "    insmod all_video"
     echo "else"
@@ -68,7 +70,7 @@ done
 echo "boot" >>"$tree/boot/grub/grub.cfg"
 
 # Only what grub.cfg needs: a complete GRUB would be most of the ISO.
-modules="multiboot2 normal serial terminal iso9660 fat all_video test echo boot part_msdos part_gpt
+modules="$multiboot normal serial terminal iso9660 fat all_video test echo boot part_msdos part_gpt
     part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_plan part_sun part_sunpc"
 mkdir -p "$(dirname "$out")"
 log=$tree.log # beside the tree: what is packed must not change meanwhile

@@ -111,13 +111,14 @@ void lapic_init_this_cpu(void)
 		choose_mode();
 	enable();
 	is_up = true;
+	/* Software-enabled first: before that, every LVT entry stays masked whatever is written (APM2 16.4.7). */
+	reg_write(REG_SPURIOUS, SPURIOUS_ENABLE | IRQ_SPURIOUS);
 	reg_write(REG_TIMER_INITIAL, 0);
 	reg_write(REG_TPR, 0);
 	reg_write(REG_LVT_TIMER, IRQ_TIMER); /* one-shot; silent while its count is 0 */
 	reg_write(REG_LVT_LINT0, LVT_MASKED); /* the legacy PIC; it is masked as well */
 	reg_write(REG_LVT_ERROR, LVT_MASKED);
 	reg_write(REG_TIMER_DIVIDE, TIMER_DIVIDE_1);
-	reg_write(REG_SPURIOUS, SPURIOUS_ENABLE | IRQ_SPURIOUS);
 }
 
 bool lapic_is_x2apic(void)
@@ -150,6 +151,11 @@ void lapic_send_init(uint32_t apic_id)
 void lapic_send_startup(uint32_t apic_id, uint8_t page)
 {
 	icr_write(apic_id, ICR_STARTUP | ICR_ASSERT | page);
+}
+
+void lapic_send_nmi(uint32_t apic_id)
+{
+	icr_write(apic_id, ICR_NMI | ICR_ASSERT);
 }
 
 void lapic_send_nmi_to_others(void)

@@ -16,6 +16,7 @@ void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
 void lapic_send_init(uint32_t apic_id);
 /* `page` is the page number, below 256, at which the CPU shall start. */
 void lapic_send_startup(uint32_t apic_id, uint8_t page);
+void lapic_send_nmi(uint32_t apic_id);
 /* Does nothing before lapic_init_this_cpu(). */
 void lapic_send_nmi_to_others(void);
 

@@ -36,6 +36,7 @@ _Noreturn void ap_main(void);
 
 static struct percpu *cpus[CPUS_MAX]; /* [I] after smp_start_all() */
 static unsigned cpu_count;	      /* [I] */
+static bool kicks_are_nmis;	      /* [I] */
 
 unsigned smp_cpu_count(void)
 {
@@ -196,7 +197,15 @@ void smp_call_wait(unsigned cpu, void (*fn)(void *), void *arg)
 		pause();
 }
 
+/* The interrupt comes first: it stays pending where the NMI is taken too early, between STGI and HLT of irq_wait(). */
 void smp_kick(unsigned cpu)
 {
 	lapic_send_ipi(smp_cpu(cpu)->apic_id, IRQ_KICK);
+	if (unlikely(kicks_are_nmis))
+		lapic_send_nmi(smp_cpu(cpu)->apic_id);
+}
+
+void smp_kick_by_nmi_too(void)
+{
+	kicks_are_nmis = true;
 }

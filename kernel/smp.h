@@ -18,6 +18,8 @@ void smp_call_wait(unsigned cpu, void (*fn)(void *), void *arg);
 
 /* An interrupt that does nothing but end a guest run or a halt on that CPU. */
 void smp_kick(unsigned cpu);
+/* Set-up, for a CPU that does not let an interrupt end every guest run: from now on a kick is an NMI as well. */
+void smp_kick_by_nmi_too(void);
 
 /* Makes CPU 0 of the one that runs. Then starts those with the given APIC IDs, by way of one free
  * page below 1 MiB. */

@@ -109,7 +109,7 @@ static _Noreturn void report_and_halt(const struct trap_frame *f)
 	halt_forever();
 }
 
-/* The only NMI we send is the one that stops the other CPUs; others may come from the board. */
+/* One that stops this CPU, one that is a kick (kernel/smp.c), or one from the board. */
 static void handle_nmi(void)
 {
 	if (panic_is_on())

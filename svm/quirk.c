@@ -13,6 +13,7 @@
 
 #include "kernel/cpu_insn.h"
 #include "kernel/log.h"
+#include "kernel/smp.h"
 #include "kernel/trap.h"
 #include "kernel/string.h"
 #include "svm/decode.h"
@@ -23,7 +24,8 @@
 	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS | \
 	 QUIRK_PDPTE_A)
 #define BOCHS                                                                                               \
-	(QUIRK_LATE_VIRQ | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS | QUIRK_RF | QUIRK_LBR)
+	(QUIRK_LATE_VIRQ | QUIRK_LATE_INTR | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS | \
+	 QUIRK_RF | QUIRK_LBR)
 #define BIOS_START 0xE0000
 #define BIOS_END 0x100000
 #define RSDP_ALIGN 16
@@ -78,6 +80,8 @@ void quirk_detect(void)
 	if (!quirks)
 		return;
 	mark_codes();
+	if (quirks & QUIRK_LATE_INTR)
+		smp_kick_by_nmi_too();
 	klog("svm: this CPU is %s; what it does not honour is made up for (docs/engines.md)",
 	     quirks == BOCHS ? "Bochs" : "QEMU's TCG");
 }

@@ -25,6 +25,7 @@ enum quirk {
 	QUIRK_LBR = 1 << 13,        /* CPUID has LbrVirt, but nothing records branches */
 	QUIRK_RF = 1 << 11,         /* a nested fault on the fetch of an instruction clears RF */
 	QUIRK_PDPTE_A = 1 << 12,    /* walks set bit 5 (A) of PDPTEs in PAE format, which is reserved there */
+	QUIRK_LATE_INTR = 1 << 14,  /* a guest that is entered with IF=0 is not left for INTR until it sets IF */
 };
 
 /* What the CPU forgets at an exit that comes before the instruction has run. */

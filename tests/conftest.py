@@ -68,12 +68,17 @@ def run_results(run):
     return found if verdict.outcome == "passed" else found + [verdict]
 
 
-def scenario_results(run, log):
+def results_in(name, log):
     with open(log, encoding="latin-1") as f:
-        found = results.of_kernel(run.name, f.read())
+        return results.of_kernel(name, f.read())
+
+
+def scenario_results(run, log):
+    found = results_in(run.name, log)
     if any(r.outcome == "failed" and r.name in run.excused for r in found):
-        bare = machine.run_bare(run, log.replace(".log", ".bare.log"))
-        results.blame_cpu(found, results.of_kernel(run.name, bare), run.excused)
+        bare = log.replace(".log", ".bare.log")
+        machine.perform_bare(run, bare)
+        results.blame_cpu(found, results_in(run.name, bare), run.excused)
     return found
 
 

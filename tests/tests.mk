@@ -35,7 +35,7 @@ race: deps
 	$(MAKE) --no-print-directory all guest-kernels
 	$(PYTHON) -B tests/system/run.py race build/race-$(SEED).log COUNT=$(COUNT) SEED=$(SEED)
 
-# Under three minutes: guards, unit tests, the short QEMU runs.
+# Under three minutes: guards, unit tests, the short runs.
 check: deps
 	$(MAKE) --no-print-directory $(TEST_PARTS) payload
 	$(PYTEST) --group check
@@ -44,7 +44,12 @@ test: deps
 	$(MAKE) --no-print-directory $(TEST_PARTS) payload
 	$(PYTEST) --group test
 
-# QEMU runs only, or some: make guests T=boot
+# Runs in the emulators only, or some: make guests T=boot
 guests: deps
 	$(MAKE) --no-print-directory $(TEST_PARTS) payload
 	$(PYTEST) --group test -k 'run: and $(or $(T),run:)'
+
+# The same of Bochs alone.
+.PHONY: test-bochs
+test-bochs:
+	$(MAKE) --no-print-directory guests T=bochs

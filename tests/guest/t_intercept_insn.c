@@ -105,6 +105,7 @@ static void unoffered(const struct scenario *s)
 		return;
 	}
 	v = vm_for(r);
+	v->vmcb->rip = pa(r->at);	/* what prepares it may not be offered either */
 	intercept_set(v, r->exitcode);
 	vm_run(v);
 	if (expect_l2_vector(v, VEC_UD))

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""tests/system/machine.py - one QEMU run: makes the ISO, starts QEMU, holds the dialogue.
+"""tests/system/machine.py - one run: makes the ISO, starts the engine, holds the dialogue.
 
 Touches only files below build/. What a run consists of comes from tests/guests.cfg by runs.py;
 what becomes of its outcome is decided by the caller, tests/conftest.py or run.py.
 """
 import os
 import re
-import signal
 import subprocess
 import time
 
 import pexpect
 
-OVMF = "/usr/share/OVMF/OVMF_{}_4M.fd"
+import engines
+
 KERNEL = "build/nestling.elf"
 
 # Any of these on the console ends a run at once; a run that wants one expects it.
@@ -44,61 +44,35 @@ def make_iso(run, directory):
         modules[name] = os.path.join(directory, f"{run.name}.{name}")
         with open(modules[name], "w", encoding="ascii") as f:
             f.write(text)
-    command = ["iso/mkiso.sh", "-o", iso, "-k", KERNEL]
-    if run.options:
-        command += ["-c", run.options]
-    command += [f"{name}={path}" for name, path in modules.items()]
-    made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          check=False)
-    if made.returncode:
-        raise Broken(f"iso/mkiso.sh: {(made.stdout + made.stderr).strip()[-300:]}")
+    _mkiso(["-o", iso, "-k", KERNEL, "-c", run.options] +
+           [f"{name}={path}" for name, path in modules.items()])
     return iso
 
 
-def qemu_command(run, iso):
-    """The command line: console on stdio, Ctrl-C for the guest, Ctrl-A X ends QEMU."""
-    command = ["qemu-system-x86_64", "-nographic", "-no-reboot", "-net", "none",
-               "-accel", run.accel, "-cpu", run.cpu, "-smp", run.smp, "-m", run.memory]
-    if run.firmware == "uefi":
-        for index, (part, mode) in enumerate((("CODE", "readonly"), ("VARS", "snapshot"))):
-            command += ["-drive", f"if=pflash,unit={index},format=raw,{mode}=on,"
-                                  f"file={OVMF.format(part)}"]
-    if run.media == "usb":
-        command += ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={iso}",
-                    "-device", "qemu-xhci", "-device", "usb-storage,drive=stick"]
-    else:
-        command += ["-cdrom", iso]
-    return command
+def make_bare_iso(run, directory):
+    """The same with nothing but the run's test kernel."""
+    os.makedirs(directory, exist_ok=True)
+    iso = os.path.join(directory, run.name + ".bare.iso")
+    _mkiso(["-1", "-o", iso, "-k", run.control, "-c", run.words])
+    return iso
 
 
-def run_bare(run, log_path):
-    """The console of the run's test kernel on the CPU itself, without Nestling."""
-    command = ["qemu-system-x86_64", "-nographic", "-no-reboot", "-net", "none",
-               "-cpu", run.cpu, "-smp", run.smp, "-m", run.memory, "-kernel", run.control]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=run.limit, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Broken(f"{run.control} does not end on the bare CPU") from error
-    text = done.stdout.decode("latin-1")
-    with open(log_path, "w", encoding="latin-1") as log:
-        log.write(text)
-    return text
+def _mkiso(arguments):
+    made = subprocess.run(["iso/mkiso.sh"] + arguments, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise Broken(f"iso/mkiso.sh: {(made.stdout + made.stderr).strip()[-300:]}")
 
 
 class Console:
-    """QEMU under pexpect; every byte it prints goes to the log as well."""
+    """A machine's console under pexpect; every byte it prints goes to the log as well."""
 
-    def __init__(self, run, iso, log, limit):
+    def __init__(self, engine, log, limit):
         self.deadline = time.monotonic() + limit
-        command = qemu_command(run, iso)
-        try:
-            self.child = pexpect.spawn(command[0], command[1:], encoding="latin-1",
-                                       logfile=None, echo=False, maxread=1 << 16)
-        except pexpect.ExceptionPexpect as error:
-            raise Broken(f"cannot start QEMU: {error}") from error
+        self.engine = engine
+        self.child = engine.child
         self.child.logfile_read = log
-        self.last = "the start of QEMU"
+        self.last = "the start"
         self.seen = {}
 
     def wait_for(self, pattern):
@@ -115,7 +89,7 @@ class Console:
         index = self.child.expect(patterns, timeout=left)
         where = f"after {self.last!r}, waiting for {pattern!r}"
         if index == 1:
-            raise Failed(f"QEMU ended {where}: {self.tail()}")
+            raise Failed(f"the machine ended {where}: {self.tail()}")
         if index == 2:
             raise Failed(f"time limit reached {where}; last line: {self.tail()}")
         if index == 3:
@@ -134,21 +108,13 @@ class Console:
         self.child.send(keys)
 
     def wait_for_end(self):
-        """Waits until QEMU ended by itself, with status 0, after the farewell of L0."""
-        self.wait_for(FAREWELL)
+        """Waits until the machine has switched itself off, as its engine tells it."""
         left = max(self.deadline - time.monotonic(), 0.1)
         if self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=left):
-            raise Failed(f"QEMU goes on after L0's power off: {self.tail()}")
-        self.child.close()
-        if self.child.exitstatus != 0:
-            raise Failed(f"QEMU ended with status {self.child.exitstatus}, "
-                         f"signal {self.child.signalstatus}")
-
-    def kill(self):
-        """Ends QEMU whatever it does."""
-        if self.child.isalive():
-            self.child.kill(signal.SIGKILL)
-        self.child.close(force=True)
+            raise Failed(f"the machine goes on after it should be off: {self.tail()}")
+        wrong = self.engine.closed()
+        if wrong:
+            raise Failed(f"the emulator ended with {wrong}")
 
 
 def hold_dialogue(run, console):
@@ -159,20 +125,38 @@ def hold_dialogue(run, console):
         else:
             console.type(text + "\r" if kind == ">" else text)
     if run.end == "off":
+        console.wait_for(FAREWELL)
         console.wait_for_end()
 
 
 def perform(run, log_path, echo=None):
     """Does the run. Raises Failed or Broken; the console is in log_path, live on echo."""
     iso = make_iso(run, "build/tests/iso")
+    _attend(run, iso, engines.start, hold_dialogue, log_path, echo)
+
+
+def perform_bare(run, log_path):
+    """The run's test kernel on the CPU itself, without Nestling; its console is in log_path."""
+    iso = make_bare_iso(run, "build/tests/iso") if run.engine == "bochs" else None
+    try:
+        _attend(run, iso, engines.start_bare, lambda _, console: console.wait_for_end(), log_path)
+    except Failed as error:
+        raise Broken(f"{run.control} on the bare CPU: {error}") from error
+
+
+def _attend(run, iso, start, dialogue, log_path, echo=None):
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
     with open(log_path, "w", encoding="latin-1", buffering=1) as log:
-        console = Console(run, iso, Tee(log, echo) if echo else log, run.limit)
         try:
-            hold_dialogue(run, console)
+            engine = start(run, iso)
+        except (pexpect.ExceptionPexpect, OSError) as error:
+            raise Broken(f"cannot start the emulator: {error}") from error
+        try:
+            dialogue(run, Console(engine, Tee(log, echo) if echo else log, run.limit))
         finally:
-            console.kill()
-            os.unlink(iso)
+            engine.kill()
+            if iso:
+                os.unlink(iso)
 
 
 class Tee:

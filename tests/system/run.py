@@ -12,6 +12,7 @@ import sys
 
 import machine
 import runs
+from engines import Qemu
 
 HELP = "Ctrl-A X ends QEMU; every other key goes to the console."
 
@@ -27,7 +28,7 @@ def main():
         if sys.stdin.isatty():
             iso = machine.make_iso(run, "build")
             print(HELP, flush=True)
-            command = machine.qemu_command(run, iso)
+            command = Qemu.command(run, iso)
             os.execvp(command[0], command)
         machine.perform(run, log, echo=sys.stdout)
     except (runs.ConfigError, machine.Failed, machine.Broken, OSError) as error:

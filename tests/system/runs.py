@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tests/system/runs.py - reads tests/guests.cfg: what each QEMU run consists of.
+"""tests/system/runs.py - reads tests/guests.cfg: what each run consists of.
 
 Pure: no run is started here. A misspelt key is an error, so that no expectation
 is lost silently. The keys are explained at the top of tests/guests.cfg.
@@ -27,6 +27,7 @@ class Run:
     """One section of tests/guests.cfg."""
     name: str
     group: str = "test"
+    engine: str = "qemu"
     cpu: str = "max,+svm"
     smp: str = "2"
     memory: str = "2G"
@@ -41,12 +42,13 @@ class Run:
     dialogue: tuple = ()
     scenarios: bool = False
     control: str = ""
+    words: str = ""
     excused: tuple = ()
     end: str = "off"
     limit: int = 120
 
     def check(self):
-        allowed = {"group": GROUPS, "firmware": ("bios", "uefi"), "media": ("cd", "usb"),
+        allowed = {"group": GROUPS, "engine": ("qemu", "bochs"), "firmware": ("bios", "uefi"), "media": ("cd", "usb"),
                    "end": ("off", "halt")}
         for key, values in allowed.items():
             if getattr(self, key) not in values:
@@ -55,6 +57,10 @@ class Run:
             raise ConfigError(f"[{self.name}] expects nothing; give it a dialogue")
         if self.depth > 1 and not self.guests:
             raise ConfigError(f"[{self.name}] has nothing to run at depth {self.depth}")
+
+    def megabytes(self):
+        """The machine's memory."""
+        return int(self.memory[:-1]) * {"M": 1, "G": 1024}[self.memory[-1]]
 
     def configs(self):
         """The text of nestling.cfg for each Nestling of the run, the outermost first."""
@@ -138,11 +144,13 @@ def load(path=CONFIG):
     runs = []
     for section in parser.sections():
         names = [section]
-        if "*" in section:
-            files = sorted(glob.glob(TEST_KERNELS.format(section)))
-            names = [os.path.basename(file)[:-len(".elf")] for file in files]
+        prefix, star, _ = section.partition("t_*")
+        if star:
+            files = sorted(glob.glob(TEST_KERNELS.format("t_*")))
+            names = [prefix + os.path.basename(file)[:-len(".elf")] for file in files]
             names = [name for name in names if not parser.has_section(name)]
-        runs += [_run(name, parser[section], TEST_KERNELS.format(name)) for name in names]
+        runs += [_run(name, parser[section], TEST_KERNELS.format(name[len(prefix):] if star else name))
+                 for name in names]
     return runs
 
 
