@@ -236,7 +236,8 @@ static enum plane_result rebuild(struct l1 *l1, struct plane_error *error)
 {
 	enum plane_result result = build(l1, error);
 
-	l1->state = result == PLANE_OK ? L1_CREATED : L1_ENDED;
+	if (result != PLANE_OK)
+		l1->state = L1_ENDED;
 	return result;
 }
 

@@ -131,7 +131,6 @@ const char *l1_reset(struct l1 *l1)
 	if (!error)
 		vcpu_set_entry(l1->vcpus[0], &l1->entry);
 	l1->stop = L1_GO;
-	l1->state = L1_CREATED;
 	return error;
 }
 
@@ -157,6 +156,8 @@ enum plane_result l1_build(struct l1 *l1, struct plane_error *error)
 		result = build_image(l1, error);
 	if (result != PLANE_OK)
 		l1_release(l1);
+	else
+		l1->state = L1_CREATED;
 	return result;
 }
 
@@ -201,10 +202,12 @@ static void kick_all(struct l1 *l1)
 	}
 }
 
+/* The first one decides, but a person's wish to see it ended goes before a restart. */
 static void PRINTF_LIKE(3, 0) stop(struct l1 *l1, enum l1_stop how, const char *fmt, va_list args)
 {
 	spin_lock(&l1->life_lock);
-	bool first = l1->stop == L1_GO && l1->state == L1_RUNNING;
+	bool undecided = l1->stop == L1_GO || (l1->stop == L1_STOP_RESTART && l1->wish != L1_WISH_NONE);
+	bool first = undecided && l1->state == L1_RUNNING;
 
 	if (first) {
 		kvsnprintf(l1->end_reason, sizeof(l1->end_reason), fmt, args);

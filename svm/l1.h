@@ -31,6 +31,8 @@ struct l1_ram {
 	hpa_t host;
 };
 
+/* Created: has all it needs and nobody has started it; CPU 0 alone may touch it. Running: from its start to its end,
+ * restarts included. Ended: holds neither memory nor CPUs. */
 enum l1_state { L1_EMPTY, L1_CREATED, L1_RUNNING, L1_ENDED };
 
 /* Why the vCPUs leave their run loops; the first one that says so decides. */
