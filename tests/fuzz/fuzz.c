@@ -78,7 +78,7 @@ static const struct {
 	{RIG_L2_CR3, 64},               {RIG_NPT12, 64},
 	{RIG_NPT12 + PAGE_SIZE, 64},    {RIG_NPT12 + 2 * PAGE_SIZE, 64},
 	{RIG_NPT12 + 3 * PAGE_SIZE, 256}, {RIG_NPT12, 4 * PAGE_SIZE},
-	{0, RIG_RAM},
+	{0, RIG_RAM},                     {SMBASE_RESET + SMRAM_SAVE_OFFSET, sizeof(struct smram_save)},
 };
 
 void fuzz_patch(struct rig *rig, struct input *in, unsigned count)
