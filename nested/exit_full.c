@@ -43,6 +43,8 @@ bool nested_exit_full(struct nested *n, struct port *port, const struct nested_e
 	undo_soft_event(n, exit, &vmcb02->save);
 	written = vmcb12_write_exit(port, n->vmcb12_pa, n, exit, vmcb02);
 	carry_shared(n, vmcb01, &vmcb02->save);
+	if (unlikely(n->caps.eraps))
+		vmcb01->control.erap |= ERAP_CLEAR;
 	if (unlikely(n->lbr_used))
 		lbr02_leave(n, vmcb01, vmcb02);
 	keep_flush(n, &vmcb02->control);

@@ -105,7 +105,7 @@ static bool key_matches(const struct npt02_root *root, const struct npt12 *npt12
 
 	return root->used && key->ncr3 == significant_ncr3(npt12) && root->asid12 == asid12 &&
 	       key->levels == npt12->levels && key->nxe == npt12->nxe && key->pse == npt12->pse &&
-	       key->smep == npt12->smep && key->pages_1g == npt12->pages_1g && key->phys_mbz == npt12->phys_mbz;
+	       key->smep == npt12->smep && key->gmet == npt12->gmet && key->pages_1g == npt12->pages_1g && key->phys_mbz == npt12->phys_mbz;
 }
 
 /* The slot that has this key, else the one to give to it. */
@@ -267,12 +267,15 @@ static uint32_t fill(struct npt02 *npt02, struct npt02_root *root, struct port *
 	struct slot slot = slot_make(npt02, root, at, leaf_level(walk->page_size, size01), &dropped);
 	uint64_t leaf = leaf_of(walk, page, size01, slot.level);
 
+	if (unlikely(walk->error)) /* under GMET; what is around it waits for faults of its own */
+		leaf &= ~PTE_U;
+
 	/* Rights may grow without a flush, since the fault has taken the entry out of the TLB (APM2 5.5.2). */
 	if ((*slot.entry & PTE_P) && ((*slot.entry ^ leaf) & ~(PTE_W | PTE_NX)))
 		dropped++;
 	*slot.entry = leaf;
 	npt02->fills++;
-	if (slot.level == 1)
+	if (slot.level == 1 && likely(!walk->error))
 		fill_neighbours(npt02, root, port, walk, at, slot.entry);
 	return dropped;
 }
@@ -282,7 +285,7 @@ struct npt02_result npt02_fault(struct npt02 *npt02, struct npt02_root *root, st
 {
 	uint64_t stage = exitinfo1 & NPF_WALK ? NPF_WALK : NPF_FINAL;
 	/* The CPU walks L2's page tables with writes, whatever L2 was doing (APM2 15.25.5). */
-	uint64_t access = stage == NPF_WALK ? PF_W : exitinfo1 & (PF_W | PF_ID);
+	uint64_t access = stage == NPF_WALK ? PF_W : exitinfo1 & (PF_W | PF_ID | WALK12_SUPERVISOR);
 	struct walk12 walk = npt12_walk(port, &root->npt12, at, access);
 	struct npt02_result result = {.verdict = NPT02_FILLED, .l1pa = walk.l1pa};
 	uint64_t size01;

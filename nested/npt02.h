@@ -60,7 +60,8 @@ struct npt02_result {
 	uint32_t dropped;   /* present entries or tables that are gone: not 0 means flush the TLB too */
 };
 
-/* Decides a #NPF that VMCB02 took at `at` with hardware's EXITINFO1, per NPT12 alone, and fills the shadow. */
+/* Decides a #NPF that VMCB02 took at `at` with hardware's EXITINFO1, per NPT12 alone, and fills the shadow. With GMET
+ * the caller adds WALK12_SUPERVISOR when L2's CPL is not 3, since U of EXITINFO1 cannot be relied on (erratum 1218). */
 struct npt02_result npt02_fault(struct npt02 *npt02, struct npt02_root *root, struct port *port, l2pa_t at,
 				uint64_t exitinfo1);
 

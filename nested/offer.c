@@ -17,12 +17,16 @@ void nested_offer(struct nested_caps *caps, uint32_t features)
 
 	caps->features = features;
 	*known = (struct vmcb12_known){.v_intr = V_INTR_BASIC};
+	if (caps->eraps)
+		known->erap = ERAP_ALLOW_LARGER | ERAP_CLEAR;
 	if (features & SVM_FEAT_VGIF)
 		known->v_intr |= V_INTR_GIF | V_INTR_GIF_ENABLE;
 	if (features & SVM_FEAT_VNMI)
 		known->v_intr |= V_INTR_NMI | V_INTR_NMI_MASK | V_INTR_NMI_ENABLE;
 	if (features & SVM_FEAT_NP)
 		known->misc |= MISC_NP;
+	if (features & SVM_FEAT_GMET)
+		known->misc |= MISC_GMET;
 	if (features & SVM_FEAT_VLS)
 		known->misc2 |= MISC2_VLS;
 	if (features & SVM_FEAT_LBR_VIRT)

@@ -17,6 +17,7 @@
 struct vmcb12_known {
 	uint64_t v_intr, misc, misc2;
 	uint32_t pause; /* threshold and count as one word */
+	uint8_t erap;
 };
 
 /* What this L1 was offered; set once when its vCPU is made. */
@@ -30,6 +31,7 @@ struct nested_caps {
 	uint64_t efer_mbz;               /* EFER bits likewise */
 	uint32_t intercepts[ICPT_COUNT]; /* intercept bits that exist with these features */
 	bool pages_1g;                   /* 1 GiB pages offered */
+	bool eraps;                      /* offered, hence the CPU's */
 	bool hw_flush_by_asid;           /* the CPU knows TLB_CONTROL 3 and 7 */
 	bool hw_pause_threshold;         /* and the PAUSE filter with its threshold */
 	bool hw_tsc_ratio;               /* and scales TSCs */

@@ -21,6 +21,7 @@ static ALWAYS_INLINE void copy_control(struct vmcb_control *c, const struct vmcb
 	c->tsc_offset = from->tsc_offset;
 	c->asid = from->asid;
 	c->tlb_control = from->tlb_control & TLB_CONTROL_MASK;
+	c->erap = from->erap & caps->known.erap;
 	c->v_intr = from->v_intr & caps->known.v_intr;
 	c->int_shadow = from->int_shadow & INT_SHADOW_ACTIVE;
 	c->misc = from->misc & caps->known.misc;

@@ -30,6 +30,7 @@ static struct npt12 npt12_of(const struct nested *n, const struct vmcb *vmcb01)
 		.smep = (l1->cr4 & CR4_SMEP) != 0,
 		.pages_1g = n->caps.pages_1g,
 		.phys_mbz = n->caps.phys_mbz,
+		.gmet = (n->snap.control.misc & MISC_GMET) != 0,
 	};
 }
 
@@ -167,6 +168,10 @@ static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb0
 		lbr02_enter(n, vmcb01, vmcb02);
 	if (unlikely(n->tsc_ratio != TSC_RATIO_ONE))
 		nested_tsc02(n, vmcb01, vmcb02);
+	if (unlikely(n->caps.features & SVM_FEAT_GMET))
+		vmcb02->control.misc = MISC_NP | (n->root ? n->snap.control.misc & MISC_GMET : 0);
+	if (unlikely(n->caps.eraps)) /* L1 and L2 are both guests to the CPU, which keeps apart only host and guest */
+		vmcb02->control.erap = n->snap.control.erap | ERAP_CLEAR;
 	if (unlikely(n->caps.hw_pause_threshold))
 		vmcb02->control.pause = pause02(n);
 }

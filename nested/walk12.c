@@ -142,13 +142,27 @@ static ALWAYS_INLINE void narrow_rights(struct walker *w, uint64_t e)
 	w->executable &= !(e & PTE_NX);
 }
 
+/* Under GMET who fetches is what the fault was about, and U tells; all other accesses are a user's. */
+static ALWAYS_INLINE uint64_t fault_user(const struct walker *w)
+{
+	return w->npt12->gmet && (w->access & WALK12_SUPERVISOR) ? 0 : PF_U;
+}
+
 /* APM2 8.4.2: P says that a present entry was the reason, ID is only reported while L1 could tell fetches apart. */
 static ALWAYS_INLINE enum step refuse(struct walker *w, uint64_t why)
 {
 	bool tells_fetch = (w->npt12->nxe && !is_legacy(w->npt12)) || w->npt12->smep;
 
-	w->result.error = why | PF_U | (w->access & (tells_fetch ? PF_W | PF_ID : PF_W));
+	w->result.error = why | fault_user(w) | (w->access & (tells_fetch ? PF_W | PF_ID : PF_W));
 	return STEP_REFUSED;
+}
+
+/* With GMET, what has U at all levels is executable at CPL 3 alone, and the rest is not out of reach. */
+static ALWAYS_INLINE bool user_forbids(const struct walker *w)
+{
+	if (likely(!w->npt12->gmet))
+		return !w->user;
+	return w->user && (w->access & PF_ID) && (w->access & WALK12_SUPERVISOR);
 }
 
 /* The leaf is found: are all levels together in favour? CR0.WP of L1 has no say (APM2 15.25.5). */
@@ -161,7 +175,7 @@ static ALWAYS_INLINE enum step take_leaf(struct walker *w, void *entry, uint64_t
 	r->upper_writable = w->writable;
 	r->upper_executable = w->executable;
 	narrow_rights(w, e);
-	if (!w->user || ((w->access & PF_W) && !w->writable) || ((w->access & PF_ID) && !w->executable))
+	if (user_forbids(w) || ((w->access & PF_W) && !w->writable) || ((w->access & PF_ID) && !w->executable))
 		return refuse(w, PF_P);
 	if (!entry_mark(w->npt12, entry, e, marks))
 		return STEP_RACED;
@@ -170,6 +184,8 @@ static ALWAYS_INLINE enum step take_leaf(struct walker *w, void *entry, uint64_t
 	r->page_size = size;
 	r->writable = w->writable;
 	r->executable = w->executable;
+	if (unlikely(!w->user))
+		r->error = WALK12_SUPERVISOR;
 	r->dirty = ((e | marks) & PTE_D) != 0;
 	r->leaf = entry;
 	return STEP_LEAF;

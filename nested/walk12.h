@@ -20,12 +20,14 @@ struct npt12 {
 	bool pse;          /* L1's CR4.PSE, matters for 2 levels */
 	bool smep;         /* L1's CR4.SMEP: fetches are reported as such even without NXE */
 	bool pages_1g;
+	bool gmet;         /* guest mode execute trap: U says who may execute, not who may access (APM2 15.25.12) */
 };
 
 struct walk12 {
 	bool ok;
 	bool raced;         /* neither ok nor refused: L1 kept changing an entry under the walk, let L2 try again */
-	uint64_t error;     /* when refused: EXITINFO1 low word as #NPF reports it: PF_P, PF_W, PF_U, PF_RSV, PF_ID */
+	uint64_t error;     /* when refused: EXITINFO1 low word as #NPF reports it: PF_P, PF_W, PF_U, PF_RSV, PF_ID;
+			     * when ok: 0, or WALK12_SUPERVISOR where some level lacks U, which is allowed under GMET */
 	l1pa_t l1pa;        /* when ok: where the address lies in L1's memory */
 	uint64_t page_size; /* size of the NPT12 leaf: 4 KiB, 2 MiB, 4 MiB or 1 GiB */
 	bool writable;      /* all levels allow writes */
@@ -36,7 +38,11 @@ struct walk12 {
 	bool upper_writable, upper_executable;
 };
 
-/* Walks for a user access of the given kind (PF_W, PF_ID or 0; PF_U is always meant, APM2 15.25.5), sets A on
+/* Beside PF_ID: L2 fetches at a CPL below 3, which matters under GMET. */
+#define WALK12_SUPERVISOR BIT(63)
+
+/* Walks for a user access of the given kind (PF_W, PF_ID or 0; PF_U is always meant, APM2 15.25.5, but for
+ * WALK12_SUPERVISOR), sets A on
  * the way and D on the leaf for a write, by compare-exchange, as hardware does. */
 struct walk12 npt12_walk(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access);
 

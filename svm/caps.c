@@ -39,7 +39,7 @@
 
 uint64_t caps_svm_features(const struct l1 *l1)
 {
-	return l1->nested ? svm_features_offered(l1->config->svm_off, svm_cpu()->features) : 0;
+	return l1->nested ? svm_features_offered(l1->config->svm_off, svm_hw_features()) : 0;
 }
 
 uint64_t caps_xcr0(void)
@@ -126,6 +126,15 @@ static struct cpuid_regs leaf_svm(const struct vcpu *v)
 	return (struct cpuid_regs){.eax = 1, .ebx = L1_ASID_COUNT, .edx = v->nested.caps.features};
 }
 
+static struct cpuid_regs leaf_ext2(const struct vcpu *v)
+{
+	struct cpuid_regs r = cpuid(CPUID_EXT2, 0);
+
+	if (!v->nested.caps.eraps)
+		return (struct cpuid_regs){0};
+	return (struct cpuid_regs){.eax = r.eax & CPUID_21_EAX_ERAPS, .ebx = r.ebx & CPUID_21_EBX_RAP_SIZE};
+}
+
 static struct cpuid_regs leaf_max(uint32_t leaf, uint32_t limit)
 {
 	struct cpuid_regs r = cpuid(leaf, 0);
@@ -163,6 +172,8 @@ static struct cpuid_regs cpuid_of(const struct vcpu *v, uint32_t leaf, uint32_t 
 		return leaf_sizes(v);
 	case CPUID_SVM:
 		return leaf_svm(v);
+	case CPUID_EXT2:
+		return leaf_ext2(v);
 	case 0x80000002: /* name, caches, TLBs: descriptions without a feature in them */
 	case 0x80000003:
 	case 0x80000004:
@@ -256,6 +267,7 @@ void caps_build(struct nested_caps *caps, const struct l1 *l1)
 		.efer_mbz = ~efer_offered(l1),
 		.pages_1g = (cpuid(CPUID_EXT_FEATURES, 0).edx & CPUID_81_EDX_PAGE1GB) != 0,
 		.hw_flush_by_asid = (svm_cpu()->features & SVM_FEAT_FLUSH_BY_ASID) != 0,
+		.eraps = (caps_svm_features(l1) & SVM_FEAT_ERAPS) != 0,
 		.hw_lbr = (svm_cpu()->features & SVM_FEAT_LBR_VIRT) && !has_quirk(QUIRK_LBR),
 		.hw_tsc_ratio = (svm_cpu()->features & SVM_FEAT_TSC_RATIO) != 0,
 		.hw_pause_threshold = (svm_cpu()->features & SVM_FEAT_PAUSE_THRESHOLD) != 0,

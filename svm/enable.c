@@ -36,6 +36,8 @@ void svm_check_cpu(void)
 		fatal("this CPU has no SVM; use a CPU with AMD-V (in QEMU: -cpu max or -cpu EPYC,+svm)");
 	r = cpuid(CPUID_SVM, 0);
 	svm_this_cpu.features = r.edx;
+	if (cpuid(CPUID_EXT_MAX, 0).eax >= CPUID_EXT2)
+		svm_this_cpu.eraps = (cpuid(CPUID_EXT2, 0).eax & CPUID_21_EAX_ERAPS) != 0;
 	svm_this_cpu.asid_count = r.ebx;
 	svm_this_cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
 	svm_this_cpu.has_la57 = (cpuid(CPUID_STRUCTURED, 0).ecx & CPUID_7_ECX_LA57) != 0;
@@ -43,7 +45,7 @@ void svm_check_cpu(void)
 	refusal = svm_refusal(&svm_this_cpu, vm_cr);
 	if (refusal)
 		fatal("%s", refusal);
-	svm_features_list(names, sizeof(names), r.edx);
+	svm_features_list(names, sizeof(names), svm_hw_features());
 	klog("svm: revision %u, %u ASIDs, features %08x%s", r.eax & 0xFF, svm_this_cpu.asid_count, r.edx, names);
 	quirk_detect();
 }

@@ -5,11 +5,13 @@
 
 #include <stdbool.h>
 
+#include <amd/cpuid.h>
 #include <bits.h>
 
 /* What the physical CPU offers. Every CPU of a machine is taken to be like the boot CPU. */
 struct svm_cpu {
 	uint32_t features;   /* CPUID Fn8000_000A EDX */
+	bool eraps;          /* Fn8000_0021 EAX */
 	uint32_t asid_count; /* ASIDs 1 .. asid_count - 1 are usable */
 	uint8_t phys_bits;
 	bool has_la57; /* canonical addresses have 57 bits, whatever a guest is offered */
@@ -25,6 +27,12 @@ extern struct svm_cpu svm_this_cpu; /* written by svm_check_cpu() alone */
 static inline const struct svm_cpu *svm_cpu(void)
 {
 	return &svm_this_cpu;
+}
+
+/* As SVM_FEAT_*. */
+static inline uint64_t svm_hw_features(void)
+{
+	return svm_cpu()->features | (svm_cpu()->eraps ? SVM_FEAT_ERAPS : 0);
 }
 
 #endif

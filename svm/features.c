@@ -18,8 +18,10 @@ const struct svm_feature svm_features[SVM_FEATURE_COUNT] = {
 	{"pausethreshold", SVM_FEAT_PAUSE_THRESHOLD, SVM_FEAT_PAUSE_FILTER, NULL},
 	{"vls", SVM_FEAT_VLS, SVM_FEAT_NP, NULL},
 	{"vgif", SVM_FEAT_VGIF, 0, NULL},
+	{"gmet", SVM_FEAT_GMET, SVM_FEAT_NP, "this CPU has none, and software cannot make it"},
 	{"vnmi", SVM_FEAT_VNMI, SVM_FEAT_VGIF, NULL}, /* masked by virtual GIF */
 	{"addrchk", SVM_FEAT_ADDR_CHK, 0, NULL},
+	{"eraps", SVM_FEAT_ERAPS, 0, "this CPU has none"},
 };
 
 uint64_t svm_features_offered(uint64_t off, uint64_t hw)

@@ -15,7 +15,7 @@ struct svm_feature {
 	const char *without; /* the CPU must have it: what is said when it has not; null: software makes it */
 };
 
-#define SVM_FEATURE_COUNT 13
+#define SVM_FEATURE_COUNT 15
 extern const struct svm_feature svm_features[SVM_FEATURE_COUNT];
 
 /* Bits of what is offered when `off` is not wanted, on a CPU that has `hw`. */

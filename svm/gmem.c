@@ -90,11 +90,14 @@ static struct gmem_fault page_fault(const struct paging *p, uint64_t gva, uint64
 /* From the address space that the guest's tables name to L1's. */
 static struct gmem_fault to_l1(const struct vcpu *v, uint64_t gpa, uint64_t access, uint64_t stage, l1pa_t *l1)
 {
+	uint64_t kind = access & (PF_W | PF_ID);
+
 	*l1 = l1pa(gpa);
 	if (!through_npt12(v))
 		return (struct gmem_fault){ .kind = GMEM_OK };
 
-	struct walk12 w = npt12_walk((struct port *)v->l1, v->nested.npt12, l2pa(gpa), access & (PF_W | PF_ID));
+	struct walk12 w = npt12_walk((struct port *)v->l1, v->nested.npt12, l2pa(gpa),
+				     access & PF_U ? kind : kind | WALK12_SUPERVISOR);
 
 	if (w.raced)
 		return (struct gmem_fault){ .kind = GMEM_RACED };

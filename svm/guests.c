@@ -135,7 +135,7 @@ static void log_guest(const struct l1 *l1)
 		return;
 	svm_features_list(text, sizeof(text), caps_svm_features(l1));
 	klog("guest %s: SVM features offered:%s", l1->name, text);
-	svm_features_explain(text, sizeof(text), c->svm_off, svm_cpu()->features);
+	svm_features_explain(text, sizeof(text), c->svm_off, svm_hw_features());
 	if (text[0])
 		klog("guest %s: not offered:%s", l1->name, text);
 }

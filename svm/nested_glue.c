@@ -321,11 +321,14 @@ static OWN_FRAME enum resume l2_npf(struct vcpu *v)
 {
 	const struct vmcb_control *c = &v->vmcb02->control;
 	struct nested *n = &v->nested;
+	uint64_t info1 = c->exitinfo1;
 	struct npt02_result r;
 
 	if (!n->root) /* without nested paging of L1's, L2-physical is L1-physical */
 		return exit_npf(v);
-	r = npt02_fault(&n->npt02, n->root, port_of(v), l2pa(c->exitinfo2), c->exitinfo1);
+	if (unlikely(n->npt12->gmet) && v->vmcb02->save.cpl != 3)
+		info1 |= WALK12_SUPERVISOR;
+	r = npt02_fault(&n->npt02, n->root, port_of(v), l2pa(c->exitinfo2), info1);
 	if (r.dropped) {
 		flush_on_entry(v->vmcb02);
 		memo_use_tables(v);

@@ -163,6 +163,7 @@ static void reset_control(struct vcpu *v)
 	c->tlb_control = TLB_CONTROL_ALL;
 	c->v_intr = V_INTR_MASKING;
 	c->misc = MISC_NP;
+	c->erap = v->nested.caps.eraps ? ERAP_ALLOW_LARGER : 0; /* L1's CPUID has the CPU's size */
 	c->ncr3 = v->l1->npt01.root.a;
 }
 

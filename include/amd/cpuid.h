@@ -79,4 +79,10 @@
 #define SVM_FEAT_VNMI BIT32(25)
 #define SVM_FEAT_ADDR_CHK BIT32(28)
 
+/* Not there but in Fn8000_0021 EAX: return-address predictor security. Kept behind the others. */
+#define SVM_FEAT_ERAPS BIT(32)
+
+#define CPUID_21_EAX_ERAPS BIT32(24)
+#define CPUID_21_EBX_RAP_SIZE UINT32_C(0x00FF0000)
+
 #endif

@@ -243,6 +243,9 @@ _Static_assert(sizeof(struct vmcb) == 4096, "the VMCB is one page");
 #define MISC_SEV BIT(1)
 #define MISC_SEV_ES BIT(2)
 #define MISC_GMET BIT(3)
+/* 05Dh. */
+#define ERAP_ALLOW_LARGER 1u
+#define ERAP_CLEAR 2u
 #define MISC2_LBR BIT(0)
 #define MISC2_VLS BIT(1)
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <amd/cpu.h>
+#include <amd/cpuid.h>
 
 #include "tests/fuzz/fuzz.h"
 
@@ -149,7 +150,9 @@ void fuzz_check_vmcb02(const struct rig *rig)
 		CHECK((c->intercept[i] & rig_intercepts[i]) == rig_intercepts[i]);
 	CHECK(c->intercept[ICPT_CR] & BIT32(24));
 	CHECK(c->iopm_base == rig->in.iopm.a && c->msrpm_base == hpa_of(rig->in.msrpm02).a);
-	CHECK(c->misc == MISC_NP && c->misc2 == 0 && is_ours(rig, c->ncr3));
+	CHECK(c->misc == (rig->n.root ? MISC_NP | (rig->n.snap.control.misc & MISC_GMET) : MISC_NP));
+	CHECK(!(c->misc & MISC_GMET) || (rig->n.caps.features & SVM_FEAT_GMET));
+	CHECK(c->misc2 == 0 && is_ours(rig, c->ncr3));
 	CHECK((c->v_intr & ~V_INTR_TPR) == V_INTR_MASKING);
 	CHECK(c->asid >= RIG_ASID_FIRST && c->asid < RIG_ASID_FIRST + RIG_ASID_COUNT);
 	CHECK(!(c->clean & ~CLEAN_ALL) && !(c->int_shadow & ~INT_SHADOW_ACTIVE));

@@ -111,7 +111,7 @@ static void svm_lists(void **state)
 	assert_int_equal(config.guests[0].svm_off, ~(uint64_t)(SVM_FEAT_NP | SVM_FEAT_NRIPS));
 }
 
-#define SVM_NAMES " np lbrv nrips tscrate vmcbclean flushbyasid decodeassists pausefilter pausethreshold vls vgif vnmi addrchk"
+#define SVM_NAMES " np lbrv nrips tscrate vmcbclean flushbyasid decodeassists pausefilter pausethreshold vls vgif gmet vnmi addrchk eraps"
 
 /* Each mistake, and the whole message that it gets. */
 static const struct {

@@ -66,7 +66,7 @@ static const struct field fields[] = {
 	SOME(control.eventinj, ~BITS(30, 12)),
 	{offsetof(struct vmcb, control.pause_threshold), 2, UINT64_MAX, SVM_FEAT_PAUSE_THRESHOLD, 0},
 	{offsetof(struct vmcb, control.pause_count), 2, UINT64_MAX, SVM_FEAT_PAUSE_FILTER, 0},
-	{offsetof(struct vmcb, control.misc), 8, MISC_NP, SVM_FEAT_NP, 0},
+	{offsetof(struct vmcb, control.misc), 8, MISC_NP | MISC_GMET, SVM_FEAT_NP | SVM_FEAT_GMET, 0},
 	{offsetof(struct vmcb, control.misc2), 8, MISC2_VLS | MISC2_LBR, SVM_FEAT_VLS | SVM_FEAT_LBR_VIRT, 0},
 	{offsetof(struct vmcb, control.v_intr), 8, V_INTR_ALWAYS | BIT(9) | BIT(25) | BIT(11) | BIT(12) | BIT(26),
 	 SVM_FEAT_VGIF | SVM_FEAT_VNMI, V_INTR_ALWAYS},
@@ -100,7 +100,7 @@ static void assert_field_of_ones(const struct field *f, uint32_t features)
 /* Each bit of each field on its own: all ones into the copy, and all ones but one field into it. */
 static void bits_that_get_into_the_copy(void **state)
 {
-	static const uint32_t features[] = {RIG_FEATURES, RIG_FEATURES & ~SVM_FEAT_NP, RIG_FEATURES & ~(SVM_FEAT_VLS | SVM_FEAT_LBR_VIRT),
+	static const uint32_t features[] = {RIG_FEATURES, RIG_FEATURES & ~(SVM_FEAT_NP | SVM_FEAT_GMET), RIG_FEATURES & ~(SVM_FEAT_VLS | SVM_FEAT_LBR_VIRT),
 					    RIG_FEATURES & ~SVM_FEAT_PAUSE_THRESHOLD,
 					    RIG_FEATURES & ~(SVM_FEAT_PAUSE_FILTER | SVM_FEAT_PAUSE_THRESHOLD),
 					    RIG_FEATURES & ~(SVM_FEAT_VGIF | SVM_FEAT_VNMI)};
