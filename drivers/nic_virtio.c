@@ -181,18 +181,21 @@ static void set_vector(struct nic *nic, uint32_t reg)
 		pci_disconnect_interrupt(&nic->pci);
 }
 
-/* The device says how long its queue may be at most; a shorter one is ours to ask for. */
+/* The device says how long its queue may be at most; a shorter one is ours to ask for. A length that cannot be is not
+ * even kept: the rest divides by it. */
 static bool set_up_queue(struct nic *nic, struct virtq *q, uint16_t number)
 {
 	const struct virtio_net *v = &nic->virtio;
 	uint64_t notify;
+	uint16_t size;
 
 	mmio_write16(common(nic, QUEUE_SELECT), number);
-	q->number = number;
-	q->size = (uint16_t)min_u64(mmio_read16(common(nic, QUEUE_SIZE)), NIC_RING);
+	size = (uint16_t)min_u64(mmio_read16(common(nic, QUEUE_SIZE)), NIC_RING);
 	notify = (uint64_t)mmio_read16(common(nic, QUEUE_NOTIFY_OFFSET)) * v->notify_multiplier;
-	if (q->size < 2 || (q->size & (q->size - 1)) || notify % 2 || notify + 2 > v->notify_size)
+	if (size < 2 || (size & (size - 1)) || notify % 2 || notify + 2 > v->notify_size)
 		return false;
+	q->number = number;
+	q->size = size;
 	q->notify = hpa(v->notify_base.a + notify);
 	empty(q);
 	mmio_write16(common(nic, QUEUE_SIZE), q->size);

@@ -81,7 +81,7 @@ static void card_changes(struct input *in)
 		fake.regs[registers[what >> 4 & 3] / 4] = (uint32_t)input_bytes(in, 4);
 	} else if (what & 0x10) {
 		fake.status = (uint8_t)input_bytes(in, 1);
-		fake.queue_max = (uint16_t)input_bytes(in, 2);
+		fake.queue_max[what >> 5 & 1] = (uint16_t)input_bytes(in, 2);
 	}
 }
 
@@ -134,7 +134,7 @@ static void check_recovers(void)
 	fake.tx_stalls = fake.never_ready = fake.interrupts_always = false;
 	fake.link_up = true;
 	fake.noise_size = 0;
-	fake.queue_max = NIC_RING;
+	fake.queue_max[0] = fake.queue_max[1] = NIC_RING;
 	fake.status = 0x40;
 	fake.regs[0x100 / 4] = 0;
 	for (unsigned i = 0; i < 12; i++) {

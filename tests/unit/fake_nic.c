@@ -288,7 +288,7 @@ void fake_nic_new(int kind)
 	fake.link_up = true;
 	fake.memory_left = UINT32_MAX;
 	fake.features = BIT(5) | BIT(16) | BIT(32) | BIT(15) | BIT(0);
-	fake.queue_max = NIC_RING;
+	fake.queue_max[0] = fake.queue_max[1] = NIC_RING;
 	fake.now_ns = NS_PER_SEC;
 	make_config();
 	fake_card_reset();

@@ -30,7 +30,7 @@ struct fake_nic {
 	bool floods;			   /* fills a ring with damaged frames as soon as it gets buffers */
 	uint64_t features, driver_features; /* virtio */
 	uint8_t status;
-	uint16_t queue_select, queue_max, vectors[2];
+	uint16_t queue_select, queue_max[2], vectors[2];
 	uint8_t isr;
 	struct fake_queue {
 		uint64_t desc, avail, used;

@@ -165,7 +165,8 @@ static void virtio_reset(void)
 	memset(fake.queues, 0, sizeof(fake.queues));
 	memset(fake.vectors, 0xFF, sizeof(fake.vectors));
 	fake.isr = 0;
-	fake.queues[0].size = fake.queues[1].size = fake.queue_max;
+	fake.queues[0].size = fake.queue_max[0];
+	fake.queues[1].size = fake.queue_max[1];
 	fake.status = fake.never_ready ? 0xFF : 0;
 }
 

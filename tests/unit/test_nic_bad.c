@@ -292,6 +292,35 @@ static void virtio_asks_for_its_reset(void **state)
 	assert_int_equal(counters().restarts, 1);
 }
 
+/* At a restart, when the driver has queues already. */
+static void virtio_queue_sizes(void **state)
+{
+	static const uint16_t bad[] = {0, 1, 3, 255}, odd[] = {2, 16, 1024};
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_COUNT(bad); i++) {
+		open_new(FAKE_VIRTIO);
+		fake.queue_max[i % 2] = bad[i / 2];
+		fake.status = 0x40;
+		for (unsigned n = 0; n < 12; n++) {
+			fake.now_ns += NS_PER_SEC / 2;
+			assert_true(!nic_tend(nic) || n < 5);
+		}
+		assert_true(!nic_send_buffer(nic) && !nic_receive(nic, got, sizeof(got)));
+		fake.queue_max[i % 2] = NIC_RING;
+		assert_recovers();
+		fake_nic_new(FAKE_VIRTIO);
+		fake.queue_max[i % 2] = bad[i / 2];
+		assert_null(nic_open("auto", error));
+	}
+	for (unsigned i = 0; i < ARRAY_COUNT(odd); i++) {
+		open_new(FAKE_VIRTIO);
+		fake.queue_max[0] = fake.queue_max[1] = odd[i];
+		fake.status = 0x40;
+		assert_recovers();
+	}
+}
+
 static void virtio_anything(void **state)
 {
 	(void)state;
@@ -402,6 +431,7 @@ int main(void)
 		cmocka_unit_test(virtio_index_jumps),
 		cmocka_unit_test(virtio_lengths),
 		cmocka_unit_test(virtio_asks_for_its_reset),
+		cmocka_unit_test(virtio_queue_sizes),
 		cmocka_unit_test(virtio_anything),
 		cmocka_unit_test(registers_read_as_anything),
 		cmocka_unit_test(bars_that_lead_astray),
