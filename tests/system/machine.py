@@ -12,6 +12,7 @@ import time
 import pexpect
 
 import engines
+import results
 
 KERNEL = "build/nestling.elf"
 
@@ -133,6 +134,11 @@ def perform(run, log_path, echo=None):
     """Does the run. Raises Failed or Broken; the console is in log_path, live on echo."""
     iso = make_iso(run, "build/tests/iso")
     _attend(run, iso, engines.start, hold_dialogue, log_path, echo)
+    with open(log_path, encoding="latin-1") as log:
+        defect = results.host_defect(log.read(), [text for kind, text in run.dialogue if kind == "<"],
+                                     run.end == "off")
+    if defect:
+        raise Failed(defect)
 
 
 def perform_bare(run, log_path):

@@ -19,6 +19,28 @@ class Result:
     reason: str = ""
 
 
+# What no run may show, unless its dialogue waits for a line with that word.
+SURPRISES = {"panic": r"nestling: panic: [^\r\n]*", "died": r"guest \S+ died: [^\r\n]*",
+             "refused": r"check gap: the CPU refused [^\r\n]*"}
+
+
+def host_defect(console, expected, must_end):
+    """What the console shows of a defect of Nestling itself, or nothing.
+
+    Each guest's last line must say that the CPU has refused no VMCB02 that our checks had
+    accepted. `expected` is what the run's dialogue waits for; `must_end`: some guest must end.
+    """
+    for word, pattern in SURPRISES.items():
+        found = re.search(pattern, console)
+        if found and not any(word in step for step in expected):
+            return found.group(0)
+    ends = re.findall(r"guest \S+ ended: [^\r\n]*", console)
+    for line in ends:
+        if not line.rstrip().endswith("; check gaps 0"):
+            return line
+    return "no guest has said that it had no check gaps" if must_end and not ends else ""
+
+
 WORDS = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped"}
 
 

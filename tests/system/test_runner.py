@@ -38,6 +38,23 @@ def test_only_the_same_failure_is_blamed_on_the_cpu():
     assert outcomes(results.blame_cpu(found, found, {found[1].name}))[1] == "skipped"
 
 
+END = "guest x ended: debug exit; check gaps 0\r\n"
+
+
+def test_each_guest_must_end_without_check_gaps():
+    assert results.host_defect(END, [], True) == ""
+    assert "gaps 1" in results.host_defect(END + END.replace("0", "1"), [], True)
+    assert results.host_defect("guest x ended: debug exit\r\n", [], True)
+    assert results.host_defect("DONE", [], True) and not results.host_defect("DONE", [], False)
+
+
+def test_panic_death_and_check_gap_fail_a_run_that_does_not_expect_them():
+    for line in ("nestling: panic: CHECK(x) failed", "guest x died: shut down",
+                 "check gap: the CPU refused a VMCB02 that our checks accepted"):
+        assert results.host_defect(line + "\r\n" + END, ["DONE"], True) == line
+        assert results.host_defect(line + "\r\n" + END, [line], True) == ""
+
+
 def test_tap_needs_every_announced_test():
     tap = "1..2\nok 1 - one\n"
     assert outcomes(results.of_tap("test_x", tap, 0)) == ["passed", "broken"]
