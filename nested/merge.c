@@ -14,16 +14,14 @@
 #define CR8_READ BIT32(8)
 #define CR8_WRITE BIT32(24)
 
-/* L0's intercepts and L1's. CR8 is ours to write always, since only we know which TPR L2 means; to read, the CPU
- * answers with V_TPR, which is right only while L1 virtualizes interrupt masking. */
+/* L0's intercepts and L1's. CR8 is ours always, since only we know which TPR L2 means. */
 static void build_intercepts(struct vmcb_control *c, const struct vmcb_control *c12, const uint32_t *l0)
 {
+	_Static_assert(ICPT_CR == 0, "the lower half of the first pair");
+	icpt_set_pair(c->intercept, 0, icpt_pair(l0, 0) | icpt_pair(c12->intercept, 0) | CR8_READ | CR8_WRITE);
 #pragma GCC unroll 8
-	for (unsigned i = 0; i < ICPT_PAIRS; i++)
+	for (unsigned i = 1; i < ICPT_PAIRS; i++)
 		icpt_set_pair(c->intercept, i, icpt_pair(l0, i) | icpt_pair(c12->intercept, i));
-	c->intercept[ICPT_CR] |= CR8_WRITE;
-	if (!(c12->v_intr & V_INTR_MASKING))
-		c->intercept[ICPT_CR] |= CR8_READ;
 }
 
 /* V_IRQ stays with us (event.c decides on it): the CPU only holds V_TPR and masks physical interrupts by our IF. */

@@ -46,7 +46,7 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 
 struct nested_exit {
 	uint64_t code, info1, info2, intinfo, nrip;
-	struct vmcb_insn insn;
+	union vmcb_insn insn;
 };
 
 /* L2 ran, L1 gets its turn. False when VMCB12 cannot be written any more: that is a shutdown of L1. */

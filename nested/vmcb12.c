@@ -101,15 +101,25 @@ bool vmcb12_write_refused(struct port *port, l1pa_t at)
 	return true;
 }
 
+/* With virtual GIF or virtual NMIs in use their flags are L2's as well. */
+static COLD uint64_t v_intr_of_l2(uint64_t used)
+{
+	uint64_t mask = V_INTR_TPR | V_INTR_IRQ;
+
+	if (used & V_INTR_GIF_ENABLE)
+		mask |= V_INTR_GIF;
+	if (used & V_INTR_NMI_ENABLE)
+		mask |= V_INTR_NMI | V_INTR_NMI_MASK;
+	return mask;
+}
+
 /* V_TPR, V_IRQ and what the enabled features add; the rest of the word stays L1's. */
 static void write_v_intr(struct vmcb_control *c, const struct nested *n)
 {
-	uint64_t mask = V_INTR_TPR | V_INTR_IRQ, used = n->snap.control.v_intr & (V_INTR_GIF_ENABLE | V_INTR_NMI_ENABLE);
+	uint64_t used = n->snap.control.v_intr, mask = V_INTR_TPR | V_INTR_IRQ;
 
-	if (unlikely(used & V_INTR_GIF_ENABLE))
-		mask |= V_INTR_GIF;
-	if (unlikely(used & V_INTR_NMI_ENABLE))
-		mask |= V_INTR_NMI | V_INTR_NMI_MASK;
+	if (unlikely(used & (V_INTR_GIF_ENABLE | V_INTR_NMI_ENABLE)))
+		mask = v_intr_of_l2(used);
 	c->v_intr = (c->v_intr & ~mask) | (n->v_intr12 & mask);
 }
 
@@ -125,8 +135,10 @@ static void write_control(struct vmcb_control *c, const struct nested *n, const 
 	c->eventinj = 0;
 	if (n->caps.features & SVM_FEAT_NRIPS)
 		c->nrip = exit->nrip;
-	if (n->caps.features & SVM_FEAT_DECODE_ASSISTS)
-		c->insn = exit->insn;
+	if (n->caps.features & SVM_FEAT_DECODE_ASSISTS) {
+		c->insn.words[0] = exit->insn.words[0];
+		c->insn.words[1] = exit->insn.words[1];
+	}
 }
 
 /* The state that VMRUN loads, written back (APM2 15.6). */

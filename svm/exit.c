@@ -181,7 +181,10 @@ static enum resume handle(struct vcpu *v, const struct vmcb_control *c, uint64_t
 	return resume == RESUME_UNDECIDED ? dispatch(v, code) : resume;
 }
 
-bool svm_exit(struct vcpu *v)
+/* In vmrun.asm. */
+_Noreturn void svm_enter(struct vcpu *v);
+
+void svm_exit(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->control;
 	enum resume resume;
@@ -193,5 +196,6 @@ bool svm_exit(struct vcpu *v)
 	} else {
 		CHECK(resume != RESUME_UNDECIDED);
 	}
-	return likely(!vcpu_has_work(v)) || vcpu_ready(v);
+	if (likely(!vcpu_has_work(v)) || vcpu_ready(v))
+		svm_enter(v);
 }

@@ -13,8 +13,8 @@
 #include "svm/memo_now.h"
 #include "svm/vcpu.h"
 
-/* Called by vmrun.asm after every #VMEXIT. False: this vCPU is done. */
-bool svm_exit(struct vcpu *v);
+/* Called by vmrun.asm after every #VMEXIT. Returns when this vCPU is done; else it runs the guest again. */
+void svm_exit(struct vcpu *v);
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
 COLD unsigned exit_decode_length(struct vcpu *v);
 

@@ -71,6 +71,7 @@ struct vcpu {
 	};
 	/* What follows is made anew at a restore, or says nothing about the guest: not saved. */
 	struct vmcb *vmcb;            /* the one to run; L0's memory is mapped one to one, so it is a physical address, too */
+	void *stack;                  /* of svm_loop(), in vmrun.asm */
 	struct vmcb *vmcb01, *vmcb02;
 	struct l1 *l1;
 	unsigned index;               /* within the L1 */

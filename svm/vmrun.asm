@@ -15,8 +15,10 @@ extern svm_exit
 ; One register of struct vcpu, by its number in instructions (enum gpr).
 %define REG(n) VCPU_REGS + 8 * (n)
 
-; void svm_loop(struct vcpu *v)
-; Runs the guest until svm_exit() answers false. Entered and left with GIF=0 and IF=0.
+; void svm_loop(struct vcpu *v), noreturn void svm_enter(struct vcpu *v)
+; svm_loop runs the guest until svm_exit() returns. Mostly that does not return but runs the guest again by svm_enter,
+; which takes the stack back to where svm_loop left it: nothing of an exit lasts until the next one. Entered and left
+; with GIF=0 and IF=0.
 ;   rdi  v; kept on the stack while the guest has all registers
 ; Stack below the return address: rbx rbp r12 r13 r14 r15, v.
 global svm_loop
@@ -28,8 +30,11 @@ svm_loop:
 	push r14
 	push r15
 	push rdi
+	mov [rdi + VCPU_STACK], rsp
+global svm_enter
+svm_enter:
 	mov rax, rdi
-.enter:
+	mov rsp, [rdi + VCPU_STACK]
 	; IF=1 with GIF=0: lets physical interrupts end the guest's run (V_INTR_MASKING) and nothing else. The shadow
 	; of STI is long over at VMRUN, so it cannot leak into the guest.
 	sti
@@ -75,9 +80,6 @@ svm_vmrun_return:
 	mov [rax + REG(15)], r15
 	mov rdi, rax
 	call svm_exit
-	test al, al
-	mov rax, [rsp]
-	jnz svm_loop.enter
 	pop rdi
 	pop r15
 	pop r14

@@ -11,9 +11,12 @@
 enum { ICPT_CR, ICPT_DR, ICPT_EXCP, ICPT_MISC1, ICPT_MISC2, ICPT_MISC3, ICPT_COUNT };
 
 /* The instruction that exited, as far as it was fetched (APM2 15.8.4). */
-struct vmcb_insn {
-	uint8_t len;
-	uint8_t bytes[15];
+union vmcb_insn {
+	struct {
+		uint8_t len;
+		uint8_t bytes[15];
+	};
+	uint64_t words[2];
 };
 
 struct vmcb_control {
@@ -48,7 +51,7 @@ struct vmcb_control {
 	uint32_t clean;       /* 0C0 */
 	uint32_t reserved_0c4;
 	uint64_t nrip;          /* 0C8 */
-	struct vmcb_insn insn;  /* 0D0 */
+	union vmcb_insn insn;  /* 0D0 */
 	uint64_t avic_backing;  /* 0E0 */
 	uint64_t reserved_0e8;
 	uint64_t avic_logical;  /* 0F0 */
