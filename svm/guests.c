@@ -192,9 +192,10 @@ enum plane_result guests_create(const char *source, const char *text, size_t siz
 
 	enum plane_result result = describe(g, source, size, error);
 
-	if (result != PLANE_OK)
+	if (result == PLANE_OK)
+		*l1 = &g->l1;
+	else
 		free_guest(g);
-	*l1 = &g->l1;
 	return result;
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/fuzz/fuzz.mk - fuzzing of nested/ and of drivers/ on Linux. Each fuzz_<target>.c is one target.
+# tests/fuzz/fuzz.mk - fuzzing of nested/, of drivers/ and of what guests are made of, on Linux. Each fuzz_<target>.c is one target.
 #   make fuzz T=vmrun SECONDS=600    libFuzzer (clang); what it learns goes to build/fuzz/<target>,
 #                                    an input that fails to build/fuzz/<target>.crash-*
 #   build/tests/unit/test_fuzz_<target> [FILE...]   runs the kept corpus, or these inputs
@@ -12,6 +12,7 @@ FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(UNIT_OUT)/test_fuzz_%)
 FUZZ_SOURCES := $(wildcard nested/*.c) tests/fuzz/fuzz.c tests/unit/rig.c tests/unit/fake_l1.c
 FUZZ_SOURCES_nic := drivers/nic.c drivers/nic_e1000.c drivers/nic_virtio.c drivers/pci.c kernel/printf.c \
 	tests/unit/fake_nic.c tests/unit/fake_nic_card.c
+FUZZ_SOURCES_guest := $(wildcard svm/load*.c) svm/config.c svm/files.c svm/features.c svm/answer.c kernel/printf.c
 FUZZ_OUT     := build/fuzz
 FUZZ_CORPUS  := tests/fuzz/corpus
 FUZZ_BYTES   := 400
