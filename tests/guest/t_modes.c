@@ -2,16 +2,12 @@
 /* t_modes.c - shows L2s in every processor mode, with nested paging and without: long, compatibility,
  * PAE, 32-bit paging, unpaged, real, paged real, virtual 8086; switches between modes inside an L2;
  * injection in 16 and 32-bit modes; task switch intercept. APM vol. 2 15.5.1, 15.19, 15.25.10. */
-#include "vm.h"
+#include "modes.h"
 #include "str.h"
 
-#define LOW_CODE 0x6000u	/* below 1 MiB and below the start page of lib/smp.c */
-#define LOW_STACK 0x5F00u
 #define VALUE UINT64_C(0x12345678)
 #define VECTOR 0x50
-#define PAGE_4M UINT64_C(0x400000)
 #define GATE32_INTERRUPT UINT64_C(0x8E00)
-#define REAL_LIMIT 0xFFFF
 #define PDPTE_RESERVED BIT(63)
 #define TSS_BYTES 104
 #define TSS32_AVAILABLE UINT64_C(0x0000890000000000)
@@ -27,84 +23,6 @@ L2_CODE(l2_v86, ".code16; mov eax, 0x12345678; push eax; pop ebx; .code64");
 L2_CODE(l2_handler, "nop");
 L2_INSN(l2_task_jmp, ".code32", "jmp 0x58:0", ".code64");
 L2_INSN(l2_task_call, ".code32", "call 0x58:0", ".code64");
-
-static void protected_32(struct vm *v)
-{
-	struct seg data = {SEL_DATA, ATTR_DATA, UINT32_MAX, 0};
-
-	v->vmcb->efer = EFER_SVME;
-	v->vmcb->cs = (struct seg){SEL_CODE32, ATTR_CODE32, UINT32_MAX, 0};
-	v->vmcb->ss = v->vmcb->ds = v->vmcb->es = data;
-}
-
-static void mode_compat(struct vm *v)
-{
-	v->vmcb->cs = (struct seg){SEL_CODE32, ATTR_CODE32, UINT32_MAX, 0};
-}
-
-static uint64_t *pae_tables(void)
-{
-	uint64_t *root = table_identity(PTE_RWU), *pdpt = pages(1);
-
-	for (unsigned i = 0; i < 4; i++)
-		pdpt[i] = ((uint64_t *)(uintptr_t)(root[0] & PTE_ADDR))[i] & ~(PTE_W | PTE_U);
-	return pdpt;
-}
-
-static void mode_pae(struct vm *v)
-{
-	protected_32(v);
-	v->vmcb->cr3 = pa(pae_tables());
-}
-
-static uint32_t *tables_4m(void)
-{
-	uint32_t *pd = pages(1);
-
-	for (unsigned i = 0; i < 1024; i++)
-		pd[i] = (uint32_t)(i * PAGE_4M | PTE_RWU | PTE_PS);
-	return pd;
-}
-
-static void mode_legacy(struct vm *v)
-{
-	protected_32(v);
-	v->vmcb->cr4 = (v->vmcb->cr4 & ~CR4_PAE) | CR4_PSE;
-	v->vmcb->cr3 = pa(tables_4m());
-}
-
-static void mode_unpaged(struct vm *v)
-{
-	protected_32(v);
-	v->vmcb->cr0 &= ~CR0_PG;
-	v->vmcb->cr4 &= ~CR4_PAE;
-}
-
-/* Real-mode code must lie low: it is copied there. */
-static void mode_real(struct vm *v)
-{
-	struct seg data = {0, ATTR_DATA16, REAL_LIMIT, 0};
-
-	memcpy((void *)(uintptr_t)LOW_CODE, (const void *)(uintptr_t)v->vmcb->rip, 128);
-	protected_32(v);
-	v->vmcb->cr0 &= ~(CR0_PG | CR0_PE);
-	v->vmcb->cr4 &= ~CR4_PAE;
-	v->vmcb->cs = (struct seg){LOW_CODE >> 4, ATTR_CODE16, REAL_LIMIT, LOW_CODE};
-	v->vmcb->ss = v->vmcb->ds = v->vmcb->es = data;
-	v->vmcb->rip = 0;
-	v->vmcb->rsp = LOW_STACK;
-	v->vmcb->idtr.base = 0;
-	v->vmcb->idtr.limit = 0x3FF;
-}
-
-/* Legal although no MOV to CR0 can make it: PG=1 with PE=0 (15.19). */
-static void mode_paged_real(struct vm *v)
-{
-	mode_real(v);
-	v->vmcb->cr0 |= CR0_PG;
-	v->vmcb->cr4 |= CR4_PSE;
-	v->vmcb->cr3 = pa(tables_4m());
-}
 
 struct mode_row {
 	void (*prepare)(struct vm *v);
