@@ -99,16 +99,16 @@ static bool is_soft_event(uint64_t event)
 	       (type == EVENT_SOFT || (type == EVENT_EXCP && (vector == VEC_BP || vector == VEC_OF)));
 }
 
-/* With NRIPS offered, the frame of a soft event returns to VMCB12.nRIP (APM2 15.20). The CPU below may not know
- * that field; starting L2 at nRIP pushes the same frame on every CPU. */
+/* With NRIPS offered, the frame of a soft event returns to VMCB12.nRIP (APM2 15.20), else to RIP. The CPU below may not
+ * know that field; starting L2 at nRIP pushes the same frame on every CPU. */
 void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
 		       struct soft_event *soft)
 {
-	if (!(caps->features & SVM_FEAT_NRIPS) || !is_soft_event(snap->control.eventinj))
+	if (!is_soft_event(snap->control.eventinj))
 		return;
 	soft->pending = true;
 	soft->event = snap->control.eventinj;
 	soft->old_rip = snap->save.rip;
-	soft->next_rip = snap->control.nrip;
+	soft->next_rip = caps->features & SVM_FEAT_NRIPS ? snap->control.nrip : snap->save.rip;
 	vmcb02->save.rip = soft->next_rip;
 }
