@@ -10,7 +10,6 @@
 #define PORT_TOP 0xFFFFu
 #define INFO_ADDRESS (IO_A64 | IO_A32 | IO_A16)
 #define INFO_SEG IO_SEG(7)
-#define SEG_DS 3
 #define SEG_FS 4
 
 struct io_row {

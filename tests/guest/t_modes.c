@@ -207,6 +207,46 @@ static void inject_real(const struct scenario *s UNUSED)
 	expect("cs pushed", frame[1], LOW_CODE >> 4);
 }
 
+/* --- I/O: address size and segment are the mode's --- */
+
+#define PORT "mov dx, 0x80;"
+L2_INSN(l2_outsb16, ".code16;" PORT, "outsb", ".code64");
+L2_INSN(l2_outsb16_es, ".code16;" PORT, "outs dx, byte ptr es:[si]", ".code64");
+L2_INSN(l2_outsb16_a32, ".code16;" PORT, "outs dx, byte ptr [esi]", ".code64");
+L2_INSN(l2_rep_insw16, ".code16; mov cx, 2;" PORT, "rep insw", ".code64");
+L2_INSN(l2_outsd32, ".code32;" PORT, "outsd", ".code64");
+L2_INSN(l2_insb32_a16, ".code32;" PORT, "ins byte ptr es:[di], dx", ".code64");
+
+struct io_row {
+	void (*prepare)(struct vm *v);
+	const uint8_t *code, *at, *next;
+	uint64_t info1;
+};
+#define IO_ROW(name, mode, bits) static const struct io_row io_##name = {mode, name, name##_at, name##_next, IO_PORT(0x80) | (bits)}
+IO_ROW(l2_outsb16, mode_real, IO_STR | IO_SIZE(1) | IO_A16 | IO_SEG(SEG_DS));
+IO_ROW(l2_outsb16_es, mode_real, IO_STR | IO_SIZE(1) | IO_A16 | IO_SEG(SEG_ES));
+IO_ROW(l2_outsb16_a32, mode_real, IO_STR | IO_SIZE(1) | IO_A32 | IO_SEG(SEG_DS));
+IO_ROW(l2_rep_insw16, mode_real, IO_REP | IO_STR | IO_SIZE(2) | IO_A16 | IO_IN);
+IO_ROW(l2_outsd32, mode_unpaged, IO_STR | IO_SIZE(4) | IO_A32 | IO_SEG(SEG_DS));
+IO_ROW(l2_insb32_a16, mode_unpaged, IO_STR | IO_SIZE(1) | IO_A16 | IO_IN);
+
+static void io_exit(const struct scenario *s)
+{
+	const struct io_row *r = s->row;
+	struct vm *v = vm_new(r->code);
+	uint64_t start;
+
+	r->prepare(v);
+	start = v->vmcb->rip;	/* code for real mode has moved */
+	intercept_set(v, EXIT_IOIO);
+	iopm_set(v, 0x80);
+	vm_run(v);
+	expect_exit(v->vmcb, EXIT_IOIO);
+	expect("rip", v->vmcb->rip, start + (uint64_t)(r->at - r->code));
+	expect("EXITINFO2", v->vmcb->info2, start + (uint64_t)(r->next - r->code));
+	expect("EXITINFO1", v->vmcb->info1, r->info1);
+}
+
 /* --- task switch --- */
 
 /* JMP or CALL to a TSS exits after the checks, before anything is switched. A spare TR keeps L1's
@@ -235,6 +275,7 @@ static void task_switch(const struct scenario *s)
 	expect("rip", v->vmcb->rip, pa(code));
 }
 
+#define IO(n) {"mode_io_" #n, "15.10.2", io_exit, NEED_SVM, &io_l2_##n}
 #define RUNS(n, need) {"mode_" #n, "15.5.1", runs, need, &n}
 SCENARIOS("t_modes") {
 	RUNS(compat, NEED_SVM), RUNS(compat_flat, NEED_SVM), RUNS(pae, SVM_NP),
@@ -252,6 +293,7 @@ SCENARIOS("t_modes") {
 	{"mode_real_to_protected_flat", "15.5", real_to_protected, NEED_SVM, (const void *)1},
 	{"mode_inject_protected", "15.20", inject_protected, NEED_SVM, 0},
 	{"mode_inject_real", "15.20", inject_real, NEED_SVM, 0},
+	IO(outsb16), IO(outsb16_es), IO(outsb16_a32), IO(rep_insw16), IO(outsd32), IO(insb32_a16),
 	{"mode_task_switch_jmp", "15.14.1", task_switch, NEED_SVM, l2_task_jmp},
 	{"mode_task_switch_call", "15.14.1", task_switch, NEED_SVM, l2_task_call},
 };

@@ -126,6 +126,8 @@ enum exitcode {
 #define IO_A32 BIT(8)
 #define IO_A16 BIT(7)
 #define IO_SEG(n) ((uint64_t)(n) << 10)
+#define SEG_ES 0
+#define SEG_DS 3
 #define IO_PORT(p) ((uint64_t)(p) << 16)
 
 /* CPUID Fn8000_000A EDX. */
