@@ -71,6 +71,10 @@ static const char *load_segment(struct kernel *k, struct segment s)
 
 	if (!to || s.paddr + s.memsz > k->l1->low.size)
 		return "the kernel does not fit into the guest's memory; raise memory in " CONFIG_FILE;
+	/* Else 65535 segments, one on the other, would take as many times as long. */
+	k->loaded += s.memsz;
+	if (k->loaded > k->l1->low.size)
+		return "the segments of the kernel overlap; rebuild it";
 	memcpy(to, from, s.filesz);
 	memset(to + s.filesz, 0, s.memsz - s.filesz);
 	k->low = min_u64(k->low, s.paddr);

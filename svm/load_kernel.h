@@ -12,6 +12,7 @@ struct kernel {
 	struct l1 *l1;
 	struct image file;
 	uint64_t low, high; /* bounds of what was put into L1's memory; what comes next goes to `high` or above */
+	uint64_t loaded;    /* bytes of all segments so far */
 	uint64_t entry;     /* physical; UINT64_MAX: not known yet */
 };
 

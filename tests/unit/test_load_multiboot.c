@@ -244,6 +244,14 @@ static void mistakes(void **state)
 	put(96, GUEST_RAM - BODY_SIZE, 4);
 	assert_string_equal(load(), "the kernel does not fit into the guest's memory; raise memory in nestling.cfg");
 	again(state);
+	put(44, 3, 2); /* a second segment, as large as memory allows and over the first one */
+	put(116, 1, 4);
+	put(128, LOAD_AT, 4);
+	put(136, GUEST_RAM - LOAD_AT, 4);
+	assert_null(load());
+	put(104, LOAD_AT + 1, 4);
+	assert_string_equal(load(), "the segments of the kernel overlap; rebuild it");
+	again(state);
 	put(28, FILE_SIZE - 8, 4);
 	assert_string_equal(load(), "the program headers lie outside of the file; copy it again");
 	again(state);
