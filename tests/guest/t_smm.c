@@ -1,96 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* t_smm.c - shows system management mode of L1's CPU: SMI by the APIC into L1 and into an L2, with and without L1's
  * intercept; what holds an SMI back; RSM back to where it came from, and where RSM is none; SMBASE, SMM_CTL, SMMLOCK.
- * APM vol. 2 chapter 10 and 15.22. The handler is the same for all: it notes what it finds, writes words where the
- * scenario wants them, and returns. It runs in real mode with segments of 4 GiB at SMBASE + 8000h.
+ * APM vol. 2 chapter 10 and 15.22.
  * smm_rsm_refused ends the machine: it runs only with the option "shutdown" (tests/guests.cfg). */
+#include "smm.h"
 #include "vm.h"
-#include "str.h"
 
-#define MSR_HWCR 0xC0010015u
-#define MSR_SMM_BASE 0xC0010111u
 #define MSR_SMM_CTL 0xC0010116u
 #define SMM_CTL_DISMISS BIT(0)
 #define SMM_CTL_ENTER BIT(1)
 #define SMM_CTL_EXIT BIT(3)
-#define SMMLOCK BIT(0)
-
-#define SMBASE 0x30000u
-#define SMBASE_OTHER 0x50000u
-#define HANDLER 0x8000u
-#define NOTES 0x34000u		/* the handler knows this number */
 #define ICR_SMI 0x200u
 #define ICR_LOW (LAPIC_BASE + 0x300)
 #define ICR_HIGH (LAPIC_BASE + 0x310)
 #define TAKEN SPIN_SHORT	/* long enough for an SMI that is not held */
-
-/* Offsets in the state-save area, from SMBASE (table 10-1). */
-enum map {
-	MAP_CS = 0xFE10, MAP_FS_BASE = 0xFE48, MAP_AUTO_HALT = 0xFEC9, MAP_EFER = 0xFED0, MAP_SVM_STATE = 0xFED8,
-	MAP_VMCB = 0xFEE0, MAP_REVISION = 0xFEFC, MAP_SMBASE = 0xFF00, MAP_HOST_CR3 = 0xFF38, MAP_CR3 = 0xFF50,
-	MAP_CR0 = 0xFF58, MAP_RIP = 0xFF78, MAP_R15 = 0xFF80, MAP_RBX = 0xFFE0,
-};
-
-#define POKES 8
-/* Written by the handler; pokes are {address, value} words that it writes. */
-struct notes {
-	uint32_t count, cr0, cr4, efer, cs, inside, inside_twice, spins, poke_count;
-	uint32_t poke[2 * POKES];
-};
-_Static_assert(offsetof(struct notes, poke) == 36, "the handler's offsets");
-
-static volatile struct notes *const notes = (void *)(uintptr_t)NOTES;
-
-extern const uint8_t handler[], handler_end[];
-__asm__(".pushsection .text.l1,\"ax\"\n.intel_syntax noprefix\n.code16\n"
-	"handler:\n"
-	"mov ebx, 0x34000\n"
-	"lock inc dword ptr [ebx]\n"
-	"inc dword ptr [ebx + 20]\n"
-	"cmp dword ptr [ebx + 20], 1\n"
-	"je 1f\n"
-	"inc dword ptr [ebx + 24]\n"
-	"1: mov eax, cr0\n mov [ebx + 4], eax\n"
-	"mov eax, cr4\n mov [ebx + 8], eax\n"
-	"mov ecx, 0xC0000080\n rdmsr\n mov [ebx + 12], eax\n"
-	"mov eax, cs\n mov [ebx + 16], eax\n"
-	"mov ecx, [ebx + 32]\n lea esi, [ebx + 36]\n"
-	"2: test ecx, ecx\n jz 3f\n"
-	"mov edi, [esi]\n mov eax, [esi + 4]\n mov [edi], eax\n"
-	"add esi, 8\n dec ecx\n jmp 2b\n"
-	"3: mov ecx, [ebx + 28]\n"
-	"4: test ecx, ecx\n jz 5f\n pause\n dec ecx\n jmp 4b\n"
-	"5: dec dword ptr [ebx + 20]\n"
-	"rsm\n"
-	"handler_end:\n"
-	".code64\n.att_syntax prefix\n.popsection");
-
-static uint64_t map_read(uint32_t smbase, enum map at)
-{
-	return *(volatile uint64_t *)(uintptr_t)(smbase + at);
-}
-
-/* False, and the scenario is skipped, where SMRAM is not ours to write: firmware has it. */
-static bool smm_setup(void)
-{
-	uint64_t hwcr = rdmsr(MSR_HWCR), base = rdmsr(MSR_SMM_BASE);
-
-	if (base != SMBASE || (hwcr & SMMLOCK)) {
-		skip("SMM belongs to firmware");
-		return false;
-	}
-	memset((void *)(uintptr_t)NOTES, 0, sizeof(struct notes));
-	memset((void *)(uintptr_t)(SMBASE + 0xFE00), 0, 0x200);
-	memcpy((void *)(uintptr_t)(SMBASE + HANDLER), handler, (size_t)(handler_end - handler));
-	return true;
-}
-
-static void poke(uint32_t at, uint32_t value)
-{
-	notes->poke[2 * notes->poke_count] = at;
-	notes->poke[2 * notes->poke_count + 1] = value;
-	notes->poke_count++;
-}
 
 static void send_smi(void)
 {
@@ -118,14 +41,14 @@ static void smm_l1(const struct scenario *s UNUSED)
 	expect("CR4 in SMM", notes->cr4, 0);
 	expect("EFER in SMM", notes->efer, 0);
 	expect("CS in SMM", notes->cs & 0xFFFF, SMBASE >> 4);
-	expect("revision", map_read(SMBASE, MAP_REVISION) & UINT32_MAX, 0x30064);
-	expect("SMBASE in SMRAM", map_read(SMBASE, MAP_SMBASE) & UINT32_MAX, SMBASE);
-	expect("CS in SMRAM", map_read(SMBASE, MAP_CS) & 0xFFFF, SEL_CODE64);
-	expect("CR3 in SMRAM", map_read(SMBASE, MAP_CR3), cr3);
-	expect("CR0 in SMRAM", map_read(SMBASE, MAP_CR0), cr0);
-	expect("EFER in SMRAM", map_read(SMBASE, MAP_EFER), efer);
-	expect("R15 in SMRAM", map_read(SMBASE, MAP_R15), 0x123456789);
-	expect("SVM state", map_read(SMBASE, MAP_SVM_STATE), 0);
+	expect("revision", smm_map(SMBASE, MAP_REVISION) & UINT32_MAX, 0x30064);
+	expect("SMBASE in SMRAM", smm_map(SMBASE, MAP_SMBASE) & UINT32_MAX, SMBASE);
+	expect("CS in SMRAM", smm_map(SMBASE, MAP_CS) & 0xFFFF, SEL_CODE64);
+	expect("CR3 in SMRAM", smm_map(SMBASE, MAP_CR3), cr3);
+	expect("CR0 in SMRAM", smm_map(SMBASE, MAP_CR0), cr0);
+	expect("EFER in SMRAM", smm_map(SMBASE, MAP_EFER), efer);
+	expect("R15 in SMRAM", smm_map(SMBASE, MAP_R15), 0x123456789);
+	expect("SVM state", smm_map(SMBASE, MAP_SVM_STATE), 0);
 	expect("R15", r15, 0x123456789);
 	expect("CR0", cr0_read(), cr0);
 	expect("CR3", cr3_read(), cr3);
@@ -144,7 +67,7 @@ static void smm_bases(const struct scenario *s UNUSED)
 	send_smi();
 	spin(TAKEN);
 	expect_smis(1);
-	expect("FS base in SMRAM", map_read(SMBASE, MAP_FS_BASE), 0x7FFF12345000);
+	expect("FS base in SMRAM", smm_map(SMBASE, MAP_FS_BASE), 0x7FFF12345000);
 	expect("FS base", rdmsr(MSR_FS_BASE), 0x7FFF12345000);
 	expect("kernel GS base", rdmsr(MSR_KERNEL_GS), 0x1234);
 	expect("LSTAR", rdmsr(MSR_LSTAR), 0x5678);
@@ -168,8 +91,8 @@ static void smm_in_smm(const struct scenario *s UNUSED)
 {
 	if (!smm_setup())
 		return;
-	poke(ICR_LOW, ICR_SMI | 0x40000);
-	poke(NOTES + (uint32_t)offsetof(struct notes, poke_count), 0);
+	smm_poke(ICR_LOW, ICR_SMI | 0x40000);
+	smm_poke(NOTES + (uint32_t)offsetof(struct notes, poke_count), 0);
 	notes->spins = TAKEN;
 	send_smi();
 	spin(TAKEN);
@@ -181,13 +104,51 @@ static void smm_nmi(const struct scenario *s UNUSED)
 {
 	if (!smm_setup())
 		return;
-	poke(ICR_HIGH, lapic_id() << 24);
-	poke(ICR_LOW, ICR_NMI);
+	smm_poke(ICR_HIGH, lapic_id() << 24);
+	smm_poke(ICR_LOW, ICR_NMI);
 	notes->spins = TAKEN;
 	send_smi();
 	spin(TAKEN);
 	expect_smis(1);
 	expect("NMIs after RSM", trap_count[VEC_NMI], 1);
+}
+
+/* A second vCPU is in SMM when the first sends it an INIT: the handler still comes to its end, then the INIT stops the
+ * vCPU. One that had taken the INIT would never say that it is out of SMM. */
+static volatile uint32_t ticks;
+
+static void smi_and_count(void *unused UNUSED)
+{
+	send_smi();
+	for (;;)
+		ticks++;
+}
+
+static bool comes(volatile uint32_t *word, uint32_t value)
+{
+	for (unsigned n = 0; n < SPIN_LONG && *word != value; n++)
+		pause();
+	return *word == value;
+}
+
+static void smm_init(const struct scenario *s UNUSED)
+{
+	uint32_t before;
+
+	if (!smm_setup())
+		return;
+	notes->spins = SPIN_SHORT * 100;
+	if (!smp_run(smi_and_count, NULL))
+		return;
+	expect("second vCPU in SMM", comes((volatile uint32_t *)&notes->inside, 1), 1);
+	ipi_send(lapic_id() ^ 1, ICR_INIT);
+	expect("out of SMM", comes((volatile uint32_t *)&notes->inside, 0), 1);
+	expect_smis(1);
+	spin(SPIN_SHORT * 100);
+	before = ticks;
+	spin(SPIN_SHORT * 100);
+	expect("stopped by INIT", ticks, before);
+	smp_forget();
 }
 
 static void do_rsm(uint64_t unused UNUSED)
@@ -205,8 +166,8 @@ static void smm_relocate(const struct scenario *s UNUSED)
 {
 	if (!smm_setup())
 		return;
-	memcpy((void *)(uintptr_t)(SMBASE_OTHER + HANDLER), handler, (size_t)(handler_end - handler));
-	poke(SMBASE + MAP_SMBASE, SMBASE_OTHER);
+	smm_place_handler(SMBASE_OTHER);
+	smm_poke(SMBASE + MAP_SMBASE, SMBASE_OTHER);
 	send_smi();
 	spin(TAKEN);
 	expect("SMBASE after RSM", rdmsr(MSR_SMM_BASE), SMBASE_OTHER);
@@ -215,7 +176,7 @@ static void smm_relocate(const struct scenario *s UNUSED)
 	spin(TAKEN);
 	expect_smis(2);
 	expect("CS in SMM", notes->cs & 0xFFFF, SMBASE_OTHER >> 4);
-	expect("SMBASE in SMRAM", map_read(SMBASE_OTHER, MAP_SMBASE) & UINT32_MAX, SMBASE_OTHER);
+	expect("SMBASE in SMRAM", smm_map(SMBASE_OTHER, MAP_SMBASE) & UINT32_MAX, SMBASE_OTHER);
 	wrmsr(MSR_SMM_BASE, SMBASE);
 	send_smi();
 	spin(TAKEN);
@@ -265,9 +226,9 @@ static void wake_by_smi(void *to)
 		spin(SPIN_SHORT);
 		if (!send_and_wait(id))
 			break;
-		smis_in_halt += (uint32_t)map_read(SMBASE, MAP_AUTO_HALT) & 1;
+		smis_in_halt += (uint32_t)smm_map(SMBASE, MAP_AUTO_HALT) & 1;
 	}
-	poke((SMBASE + MAP_AUTO_HALT) & ~3u, 0);
+	smm_poke((SMBASE + MAP_AUTO_HALT) & ~3u, 0);
 	smis_in_halt |= 0x100;
 	send_and_wait(id);
 }
@@ -311,12 +272,12 @@ static void smm_l2(const struct scenario *s UNUSED)
 	expect("R15 of L2", v->regs.r15, 0x5A5A5A5A5A);
 	expect("CR0 in SMM, PE", notes->cr0 & CR0_PE, 0);
 	expect("EFER in SMM", notes->efer, 0);
-	expect("SVM state", map_read(SMBASE, MAP_SVM_STATE) & 7, 2 | npt);
-	expect("VMCB in SMRAM", map_read(SMBASE, MAP_VMCB), pa(v->vmcb));
-	expect("EFER in SMRAM", map_read(SMBASE, MAP_EFER), v->vmcb->efer);
-	expect("RIP in SMRAM", map_read(SMBASE, MAP_RIP) - pa(smi_wait) < 16, 1);
-	expect("RBX in SMRAM", map_read(SMBASE, MAP_RBX), 0x5A5A5A5A5A);
-	expect("host's CR3 in SMRAM", map_read(SMBASE, MAP_HOST_CR3), cr3);
+	expect("SVM state", smm_map(SMBASE, MAP_SVM_STATE) & 7, 2 | npt);
+	expect("VMCB in SMRAM", smm_map(SMBASE, MAP_VMCB), pa(v->vmcb));
+	expect("EFER in SMRAM", smm_map(SMBASE, MAP_EFER), v->vmcb->efer);
+	expect("RIP in SMRAM", smm_map(SMBASE, MAP_RIP) - pa(smi_wait) < 16, 1);
+	expect("RBX in SMRAM", smm_map(SMBASE, MAP_RBX), 0x5A5A5A5A5A);
+	expect("host's CR3 in SMRAM", smm_map(SMBASE, MAP_HOST_CR3), cr3);
 	expect("CR3 of L1", cr3_read(), cr3);
 	expect("exits", v->vmcb->exitcode, EXIT_VMMCALL);
 }
@@ -338,7 +299,7 @@ static void smm_l2_intercepted(const struct scenario *s UNUSED)
 	stgi();
 	spin(TAKEN);
 	expect_smis(1);
-	expect("SVM state", map_read(SMBASE, MAP_SVM_STATE), 0);
+	expect("SVM state", smm_map(SMBASE, MAP_SVM_STATE), 0);
 }
 
 /* An SMI that waits for GIF is taken by VMRUN setting it, before the first instruction of L2, but behind an event that
@@ -354,7 +315,7 @@ static void smm_l2_at_vmrun(const struct scenario *s UNUSED)
 	send_smi();
 	vm_run(v);
 	expect_smis(1);
-	expect("RIP in SMRAM", map_read(SMBASE, MAP_RIP), pa(l2_rsm));
+	expect("RIP in SMRAM", smm_map(SMBASE, MAP_RIP), pa(l2_rsm));
 	expect_l2_vector(v, VEC_UD);
 	v = vm_new(l2_rsm);
 	v->vmcb->eventinj = EVENT(EV_INTR, 0x51);
@@ -362,7 +323,7 @@ static void smm_l2_at_vmrun(const struct scenario *s UNUSED)
 	send_smi();
 	vm_run(v);
 	expect_smis(2);
-	expect("RIP in SMRAM", map_read(SMBASE, MAP_RIP) - pa(l2_stubs) - 0x51 * 16 < 16, 1);
+	expect("RIP in SMRAM", smm_map(SMBASE, MAP_RIP) - pa(l2_stubs) - 0x51 * 16 < 16, 1);
 	expect_l2_vector(v, 0x51);
 	expect("frames on the stack", l2_frame(v)->rip, pa(l2_rsm));
 }
@@ -374,7 +335,7 @@ static void smm_l2_vmcb_changed(const struct scenario *s UNUSED)
 
 	if (!smm_setup())
 		return;
-	poke((uint32_t)pa(&v->vmcb->intercept[3]), v->vmcb->intercept[3] | BIT32(EXIT_CPUID % 32));
+	smm_poke((uint32_t)pa(&v->vmcb->intercept[3]), v->vmcb->intercept[3] | BIT32(EXIT_CPUID % 32));
 	vm_run(v);
 	expect_smis(1);
 	expect_exit(v->vmcb, EXIT_CPUID);
@@ -387,8 +348,8 @@ static void smm_l2_map_changed(const struct scenario *s UNUSED)
 
 	if (!smm_setup())
 		return;
-	poke(SMBASE + MAP_RBX, 0x77);
-	poke(SMBASE + MAP_RBX + 4, 0);
+	smm_poke(SMBASE + MAP_RBX, 0x77);
+	smm_poke(SMBASE + MAP_RBX + 4, 0);
 	if (!vm_run_to_end(v))
 		return;
 	expect_smis(1);
@@ -433,7 +394,7 @@ static void smm_rsm_refused(const struct scenario *s UNUSED)
 	}
 	if (!smm_setup())
 		return;
-	poke((uint32_t)pa(&v->vmcb->asid), 0);
+	smm_poke((uint32_t)pa(&v->vmcb->asid), 0);
 	vm_run(v);
 	expect("went on, exit code", v->vmcb->exitcode, 0);
 }
@@ -479,6 +440,7 @@ SCENARIOS("t_smm") {
 	{"smm_gif", "15.17", smm_gif, NEED_SVM, 0},
 	{"smm_in_smm", "10.3.3", smm_in_smm, 0, 0},
 	{"smm_nmi", "10.3.3", smm_nmi, 0, 0},
+	{"smm_init", "10.3.3", smm_init, NEED_TWO_CPUS, 0},
 	{"smm_rsm_outside", "10.4", smm_rsm_outside, 0, 0},
 	{"smm_relocate", "10.2.2", smm_relocate, 0, 0},
 	{"smm_ctl", "15.30.3", smm_ctl, NEED_SVM, 0},
