@@ -167,13 +167,15 @@ void vmm_launch(struct l1 *l1)
 static _Noreturn void boot_cpu_loop(void)
 {
 	for (;;) {
+		turn_take(); /* before a vCPU runs, since the kick that told of it may have told of a turn, too */
+
 		struct vcpu *v = boot_cpu_vcpu;
 
 		if (v) {
 			boot_cpu_vcpu = NULL; /* nobody sets it again before this one has stopped */
 			vcpu_thread(v);
+			continue;
 		}
-		turn_take();
 		if (!stays && !vmm_other_guest(NULL))
 			break;
 		if (boot_cpu_vcpu)
