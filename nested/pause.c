@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nested/pause.c - when a PAUSE that L1 intercepts in L2 becomes a #VMEXIT. Writes the counter alone, which
- * VMRUN loads.
+/* nested/pause.c - when a PAUSE that L1 intercepts in L2 becomes a #VMEXIT. Writes the counter alone, which VMRUN loads.
  * Manual: APM2 15.14.4 (Pause Intercept Filtering). Before: route.c. Next: svm/nested_glue.c glue_pause(). */
 #include <amd/exitcode.h>
 

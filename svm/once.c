@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/once.c - entries that differ from the others, and the way back. Writes the VMCB in use.
- * A step uses TF, as a debugger does. All exceptions exit meanwhile, so that no handler of the guest sees the flag;
- * what stores RFLAGS without a fault is not stepped. Manual: APM2 13.1.4 (Single Stepping). Next: quirk.c, inject.c. */
+ * A step uses TF, as a debugger does. All exceptions exit meanwhile, so that no handler of the guest sees the flag. It
+ * is taken out of what PUSHF has pushed; what else stores RFLAGS without a fault is not stepped.
+ * Manual: APM2 13.1.4 (Single Stepping). Next: quirk.c, inject.c, lbr.c. */
 #include "svm/once.h"
 
 #include <amd/cpu.h>
