@@ -64,6 +64,29 @@ static void root_clear(struct npt02_root *root)
 	memset(hpa_ptr(root->table), 0, PAGE_SIZE);
 	root->empty = true;
 	root->flush_due = true;
+	root->watched = root->fill_count <= NPT02_FEW && root->npt12.levels == WALK12_LEVELS;
+	root->fill_count = root->seen_count = 0;
+}
+
+static bool is_current(const struct npt02_root *root)
+{
+	uint64_t changed = 0;
+
+	if (!root->watched)
+		return root->empty;
+	for (uint32_t i = 0; i < root->seen_count; i++)
+		changed |= __atomic_load_n(root->seen[i].at, __ATOMIC_RELAXED) ^ root->seen[i].value;
+	return changed == 0;
+}
+
+bool npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12)
+{
+	const struct npt02_root *root = npt02->roots;
+
+	for (; root < npt02->roots + NPT02_ROOTS && root->used; root++) /* slots come into use in their order */
+		if ((asid12 == NPT02_ALL || root->asid12 == asid12) && !is_current(root))
+			return true;
+	return false;
 }
 
 void npt02_drop_all(struct npt02 *npt02)
@@ -136,6 +159,8 @@ static void root_assign(struct npt02_root *root, const struct npt12 *npt12, uint
 	root->used = true;
 	root->empty = true;
 	root->flush_due = true;
+	root->watched = false;
+	root->fill_count = root->seen_count = 0;
 }
 
 static COLD struct npt02_root *root_change(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12)
@@ -259,9 +284,34 @@ static void fill_neighbours(struct npt02 *npt02, const struct npt02_root *root, 
 	}
 }
 
+static void see(struct npt02_root *root, struct walk12_entry entry)
+{
+	for (uint32_t i = 0; i < root->seen_count; i++)
+		if (root->seen[i].at == entry.at && root->seen[i].value == entry.value)
+			return;
+	if (root->seen_count == NPT02_SEEN)
+		root->watched = false;
+	else
+		root->seen[root->seen_count++] = entry;
+}
+
+/* A shadow that has grown is watched no more: it is not dropped so often that it would pay. Nor is one that was dropped
+ * for lack of room since the walk. */
+static OWN_FRAME void watch(struct npt02_root *root, const struct walk12_entry *path, unsigned leaf_level)
+{
+	if (!path) {
+		root->watched = false;
+		return;
+	}
+	for (unsigned level = leaf_level; level <= WALK12_LEVELS; level++)
+		see(root, path[level - 1]);
+	if (root->fill_count > NPT02_FEW)
+		root->watched = false;
+}
+
 /* Makes the shadow say what the walk found. Returns what of the TLB is obsolete now, see npt02_result.dropped. */
 static uint32_t fill(struct npt02 *npt02, struct npt02_root *root, struct port *port, const struct walk12 *walk,
-		     l2pa_t at, hpa_t page, uint64_t size01)
+		     const struct walk12_entry *path, l2pa_t at, hpa_t page, uint64_t size01)
 {
 	uint32_t dropped = 0;
 	struct slot slot = slot_make(npt02, root, at, leaf_level(walk->page_size, size01), &dropped);
@@ -275,7 +325,10 @@ static uint32_t fill(struct npt02 *npt02, struct npt02_root *root, struct port *
 		dropped++;
 	*slot.entry = leaf;
 	npt02->fills++;
-	if (slot.level == 1 && likely(!walk->error))
+	root->fill_count++;
+	if (unlikely(root->watched))
+		watch(root, path, walk->leaf_level);
+	else if (slot.level == 1 && likely(!walk->error))
 		fill_neighbours(npt02, root, port, walk, at, slot.entry);
 	return dropped;
 }
@@ -286,7 +339,9 @@ struct npt02_result npt02_fault(struct npt02 *npt02, struct npt02_root *root, st
 	uint64_t stage = exitinfo1 & NPF_WALK ? NPF_WALK : NPF_FINAL;
 	/* The CPU walks L2's page tables with writes, whatever L2 was doing (APM2 15.25.5). */
 	uint64_t access = stage == NPF_WALK ? PF_W : exitinfo1 & (PF_W | PF_ID | WALK12_SUPERVISOR);
-	struct walk12 walk = npt12_walk(port, &root->npt12, at, access);
+	struct walk12_entry entries[WALK12_LEVELS], *path = root->watched ? entries : NULL;
+	struct walk12 walk = unlikely(path) ? npt12_walk_path(port, &root->npt12, at, access, path) :
+					      npt12_walk(port, &root->npt12, at, access);
 	struct npt02_result result = {.verdict = NPT02_FILLED, .l1pa = walk.l1pa};
 	uint64_t size01;
 	hpa_t page;
@@ -299,7 +354,7 @@ struct npt02_result npt02_fault(struct npt02 *npt02, struct npt02_root *root, st
 	} else if (!port_l1_hpa(port, walk.l1pa, &page, &size01)) {
 		result.verdict = NPT02_DEVICE;
 	} else {
-		result.dropped = fill(npt02, root, port, &walk, at, page, size01);
+		result.dropped = fill(npt02, root, port, &walk, path, at, page, size01);
 	}
 	return result;
 }

@@ -12,16 +12,23 @@
 #define NPT02_ROOTS 16 /* shadow roots kept at once, least recently used goes first */
 #define NPT02_POOL_MIN 64
 
+#define NPT02_SEEN 64 /* entries of L1's table that a watched shadow may rest on */
+#define NPT02_FEW 16  /* fills; a shadow that needed no more between two flushes of L1's is watched from then on */
+
 /* A key and the shadow of it. `table` belongs to the slot for ever: N_CR3 of VMCB02 holds whatever is dropped. */
 struct npt02_root {
 	bool used;
 	bool empty;          /* nothing hangs below `table` */
 	bool flush_due;      /* lost entries since npt02_get() last gave it out */
 	uint8_t number;      /* place among the roots */
+	bool watched;        /* `seen` has every entry of L1's table that the shadow rests on */
+	uint32_t fill_count; /* since it was empty */
+	uint32_t seen_count;
 	uint32_t asid12;
 	struct npt12 npt12;  /* the key, with asid12; ncr3 without the bits that do not count */
 	hpa_t table;         /* top-level shadow table */
 	uint64_t last_use;
+	struct walk12_entry seen[NPT02_SEEN];
 };
 
 struct npt02 {
@@ -40,6 +47,11 @@ void npt02_init(struct npt02 *npt02, void *pool, uint32_t pool_pages);
 /* The shadow root for L1's table and ASID; empty when it is new. Sets *fresh when the TLB may hold what this root
  * does not say (any more), so that the caller flushes before L2 runs on it. */
 struct npt02_root *npt02_get(struct npt02 *npt02, const struct npt12 *npt12, uint32_t asid12, bool *fresh);
+
+#define NPT02_ALL 0 /* for every ASID of L1's; it has none of this number */
+/* L1 asks for a flush: is there anything to forget? False when all that the shadows of this ASID rest on still says the
+ * same in L1's memory, as with an L1 that flushes at each VMRUN. Known only of shadows with few entries. */
+bool npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12);
 
 /* Forget what NPT12 said: for L1's TLB_CONTROL, and for L0 when it takes memory out of NPT01. Roots stay valid, but
  * empty. The caller flushes the TLB of an L2 that is running; of the others npt02_get() says so. */

@@ -80,11 +80,13 @@ static void obey_tlb_control(struct nested *n)
 		tlb02_flush_asid12(&n->tlb02, c->asid);
 		break;
 	case TLB_CONTROL_ASID:
-		npt02_drop_asid(&n->npt02, c->asid);
+		if (npt02_is_outdated(&n->npt02, c->asid))
+			npt02_drop_asid(&n->npt02, c->asid);
 		tlb02_flush_asid12(&n->tlb02, c->asid);
 		break;
 	default: /* ALL; reserved encodings get the most that could be meant */
-		npt02_drop_all(&n->npt02);
+		if (npt02_is_outdated(&n->npt02, NPT02_ALL))
+			npt02_drop_all(&n->npt02);
 		tlb02_flush_all(&n->tlb02);
 	}
 }

@@ -37,6 +37,7 @@ struct walker {
 	uint64_t table;  /* L1-physical address of the table it is in, then of the next one */
 	bool user, writable, executable; /* all levels so far */
 	struct walk12 result;
+	struct walk12_entry *path; /* null when nobody asks */
 };
 
 static ALWAYS_INLINE bool is_legacy(const struct npt12 *npt12)
@@ -165,6 +166,12 @@ static ALWAYS_INLINE bool user_forbids(const struct walker *w)
 	return w->user && (w->access & PF_ID) && (w->access & WALK12_SUPERVISOR);
 }
 
+static ALWAYS_INLINE void note(struct walker *w, const void *entry, uint64_t e)
+{
+	if (w->path)
+		w->path[w->level - 1] = (struct walk12_entry){.at = entry, .value = e};
+}
+
 /* The leaf is found: are all levels together in favour? CR0.WP of L1 has no say (APM2 15.25.5). */
 static ALWAYS_INLINE enum step take_leaf(struct walker *w, void *entry, uint64_t e)
 {
@@ -188,6 +195,8 @@ static ALWAYS_INLINE enum step take_leaf(struct walker *w, void *entry, uint64_t
 		r->error = WALK12_SUPERVISOR;
 	r->dirty = ((e | marks) & PTE_D) != 0;
 	r->leaf = entry;
+	r->leaf_level = w->level;
+	note(w, entry, e | marks);
 	return STEP_LEAF;
 }
 
@@ -208,6 +217,7 @@ static ALWAYS_INLINE enum step walk_step(struct walker *w)
 		return take_leaf(w, entry, e);
 	if (!is_pdpte(w->npt12, w->level) && !entry_mark(w->npt12, entry, e, PTE_A))
 		return STEP_RACED;
+	note(w, entry, e | PTE_A);
 	narrow_rights(w, e);
 	w->table = frame(w->npt12, w->level, e);
 	w->level--;
@@ -229,10 +239,10 @@ static ALWAYS_INLINE enum step walk_once(struct walker *w)
 
 /* All of the above inline: with the levels known to the compiler, nothing remains of the formats that it is not. */
 static ALWAYS_INLINE struct walk12 walk(struct port *port, const struct npt12 *key, l2pa_t at, uint64_t access,
-					uint8_t levels)
+					uint8_t levels, struct walk12_entry *path)
 {
 	struct npt12 npt12 = *key;
-	struct walker w = {.npt12 = &npt12, .port = port, .at = at.a, .access = access};
+	struct walker w = {.npt12 = &npt12, .port = port, .at = at.a, .access = access, .path = path};
 	uint64_t reach = levels == LONG_LEVELS ? BIT(48) : BIT(32);
 	enum step step = STEP_RACED;
 
@@ -248,8 +258,14 @@ static ALWAYS_INLINE struct walk12 walk(struct port *port, const struct npt12 *k
 struct walk12 npt12_walk(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access)
 {
 	if (likely(npt12->levels == LONG_LEVELS))
-		return walk(port, npt12, at, access, LONG_LEVELS);
-	return walk(port, npt12, at, access, npt12->levels);
+		return walk(port, npt12, at, access, LONG_LEVELS, NULL);
+	return walk(port, npt12, at, access, npt12->levels, NULL);
+}
+
+OWN_FRAME struct walk12 npt12_walk_path(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access,
+					struct walk12_entry path[WALK12_LEVELS])
+{
+	return walk(port, npt12, at, access, LONG_LEVELS, path);
 }
 
 struct walk12 npt12_neighbour(const struct npt12 *npt12, const struct walk12 *of, int64_t pages)

@@ -23,6 +23,14 @@ struct npt12 {
 	bool gmet;         /* guest mode execute trap: U says who may execute, not who may access (APM2 15.25.12) */
 };
 
+#define WALK12_LEVELS 4
+
+/* An entry that a walk has read, with the bits that it has set. */
+struct walk12_entry {
+	const uint64_t *at;
+	uint64_t value;
+};
+
 struct walk12 {
 	bool ok;
 	bool raced;         /* neither ok nor refused: L1 kept changing an entry under the walk, let L2 try again */
@@ -33,6 +41,7 @@ struct walk12 {
 	bool writable;      /* all levels allow writes */
 	bool executable;
 	bool dirty;         /* leaf D bit is set (after this walk) */
+	unsigned leaf_level;
 	/* For npt12_neighbour() only: the leaf entry in L1's memory, and what the levels above it allow. */
 	const void *leaf;
 	bool upper_writable, upper_executable;
@@ -45,6 +54,10 @@ struct walk12 {
  * WALK12_SUPERVISOR), sets A on
  * the way and D on the leaf for a write, by compare-exchange, as hardware does. */
 struct walk12 npt12_walk(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access);
+
+/* The same, long format only. An ok walk leaves the entries that it rests on in path[leaf_level - 1] and above. */
+struct walk12 npt12_walk_path(struct port *port, const struct npt12 *npt12, l2pa_t at, uint64_t access,
+			      struct walk12_entry path[WALK12_LEVELS]);
 
 /* What a walk would find `pages` 4 KiB pages further on, seen without a walk and without changing A or D: ok only
  * if NPT12 maps it already accessed. `of` is an ok walk whose leaf entry lies in the same 16-entry window, or

@@ -45,6 +45,9 @@ MORE = (
     ("port read of the PIC, which KVM serves in the kernel", ("port-pic",)),
     ("CLGI, VMLOAD, VMRUN to first L2 instruction", ("switch-in",)),
     ("#VMEXIT, STGI to next L1 instruction", ("switch-out",)),
+    ("#VMEXIT, VMSAVE, STGI to next L1 instruction", ("full-out",)),
+    ("VMRUN as kvm-unit-tests brackets it", ("latency-vmrun",)),
+    ("#VMEXIT as kvm-unit-tests brackets it", ("latency-vmexit",)),
     ("VMRUN with permission maps and usual intercepts", ("vmrun-maps",)),
     ("#VMEXIT of such an L2", ("vmexit-maps",)),
     ("VMRUN, all clean bits set", ("vmrun-clean",)),
@@ -58,7 +61,9 @@ MORE = (
 )
 # Pairs whose sum is a round trip, and how much dearer KVM's must be.
 ROUND_TRIPS = (("VMRUN + #VMEXIT", "vmrun", "vmexit"),
+               ("as kvm-unit-tests brackets it", "latency-vmrun", "latency-vmexit"),
                ("CLGI, VMLOAD, VMRUN + #VMEXIT, STGI", "switch-in", "switch-out"),
+               ("CLGI, VMLOAD, VMRUN + #VMEXIT, VMSAVE, STGI", "full-in", "full-out"),
                ("VMRUN + #VMEXIT with permission maps", "vmrun-maps", "vmexit-maps"))
 ROUND_TRIP_GOAL = {"max": 9, "epyc": 14}
 LEGENDS = {"max": "`-cpu max` (vGIF)", "epyc": "`-cpu EPYC` (no vGIF)"}

@@ -176,19 +176,20 @@ struct round_trip {
 	uint64_t entry, exit;
 };
 typedef void timed_round_fn(uint64_t vmcb, struct round_trip *out);
-timed_round_fn timed_round, timed_switch, timed_no_round;
+timed_round_fn timed_round, timed_switch, timed_full, timed_no_round;
 #define ROUND(before, in, out, after)                                                              \
 	before "mov r8, rdi\n" MARK(1) STAMP(r9) "mov rax, r8\n" in out STAMP(rax) END             \
 	after "sub r10, r9\nsub rax, r11\nmov [rsi], r10\nmov [rsi + 8], rax\nret"
 #define L2_STAMPS STAMP(r10) END MARK(2) STAMP(r11)
 L1_CODE(timed_round, ROUND("clgi\n", "vmrun\n", "", "stgi\n"));
 L1_CODE(timed_switch, ROUND("", "clgi\nvmload\nvmrun\n", "stgi\n", ""));
+L1_CODE(timed_full, ROUND("", "clgi\nvmload\nvmrun\n", "vmsave\nstgi\n", ""));
 L1_CODE(timed_no_round, ROUND("", L2_STAMPS, "", ""));
 L2_CODE(l2_round, L2_STAMPS);
 
 /* The latency test of kvm-unit-tests (x86/svm.c test_run, x86/svm_tests.c latency_test) brackets more: CLGI, STI and a
  * call before, CLI and STGI behind, RFLAGS and RAX by way of memory, and fourteen registers exchanged with L2's. L2's
- * stamps are there afterwards. */
+ * stamps are there afterwards. TLB_CONTROL asks for a flush of everything at each VMRUN. */
 struct latency_regs {
 	uint64_t rflags, rax, rbx, rcx, rdx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
 } latency_regs = {.rflags = 2};
@@ -211,7 +212,7 @@ static void round_trip(struct vm *v, timed_round_fn *run, struct round_trip *out
 {
 	v->vmcb->rip = pa(l2_round);
 	run(pa(v->vmcb), out);
-	v->vmcb->tlb_control = 0;
+	v->vmcb->tlb_control = run == timed_latency;
 }
 
 static struct round_trip round_overhead(void)
@@ -261,6 +262,16 @@ static void run_switch(const struct scenario *sc)
 	(void)sc;
 	vmsave(pa(v->vmcb));
 	measure_rounds(v, timed_switch, (struct round_names){"switch-in", "switch-out"});
+}
+
+/* The same, and what L2 left in the VMLOAD registers is saved. */
+static void run_full(const struct scenario *sc)
+{
+	struct vm *v = vm_new(l2_round);
+
+	(void)sc;
+	vmsave(pa(v->vmcb));
+	measure_rounds(v, timed_full, (struct round_names){"full-in", "full-out"});
 }
 
 static void run_latency(const struct scenario *sc)
@@ -432,6 +443,7 @@ SCENARIOS("bench_ops") {
 	{"ipi", "16.5", run_ipi, 0, NULL},
 	{"vmrun", "15.5", run_vmrun, NEED_SVM, NULL},
 	{"switch-in", "15.5.2", run_switch, NEED_SVM, NULL},
+	{"full-in", "15.5.2", run_full, NEED_SVM, NULL},
 	{"latency-vmrun", "15.5", run_latency, NEED_SVM, NULL},
 	{"vmrun-maps", "15.10", run_vmrun_maps, NEED_SVM, NULL},
 	{"vmrun-clean", "15.15", run_vmrun_clean, SVM_CLEAN, NULL},

@@ -320,6 +320,40 @@ static void the_least_recently_used_root_goes(void **state)
 	assert_false(fresh);
 }
 
+/* APM2 15.16.1, 15.25.7: a flush makes what L1 has changed seen. What it has not changed may stay. */
+static void a_flush_finds_what_has_changed(void **state)
+{
+	(void)state;
+	fake_npt12_map(&t, 0x5000, 1, ALL | 0x9000);
+	assert_filled(0x5000, NPF_FINAL | PF_U, 0);
+	assert_true(npt02_is_outdated(&shadow, ASID)); /* nobody has watched so far */
+	npt02_drop_asid(&shadow, ASID);
+	assert_false(npt02_is_outdated(&shadow, NPT02_ALL));
+	assert_filled(0x5000, NPF_FINAL | PF_U, 0);
+	assert_false(npt02_is_outdated(&shadow, NPT02_ALL));
+	fake_npt12_map(&t, 0x5000, 1, ALL | PTE_A | 0xA000);
+	assert_true(npt02_is_outdated(&shadow, NPT02_ALL));
+	assert_true(npt02_is_outdated(&shadow, ASID));
+	assert_false(npt02_is_outdated(&shadow, ASID + 1));
+	fake_npt12_map(&t, 0x5000, 1, ALL | PTE_A | 0x9000);
+	assert_false(npt02_is_outdated(&shadow, ASID));
+	fake_npt12_map(&t, 0x5000, 1, ALL | 0x9000); /* A cleared: the next walk must set it */
+	assert_true(npt02_is_outdated(&shadow, ASID));
+}
+
+static void a_large_shadow_is_not_watched(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint64_t i = 0; i <= NPT02_FEW; i++) {
+			fake_npt12_map(&t, i * 0x10000, 1, ALL | PTE_A | 0x9000);
+			assert_filled(i * 0x10000, NPF_FINAL | PF_U, 0);
+		}
+		assert_true(npt02_is_outdated(&shadow, ASID));
+		npt02_drop_asid(&shadow, ASID);
+	}
+}
+
 static void drops_reach_what_they_name(void **state)
 {
 	struct npt02_root *one = root_of(&t, 1), *two = root_of(&t, 2);
@@ -400,6 +434,8 @@ int main(void)
 		TEST(keys_tell_roots_apart),
 		TEST(the_least_recently_used_root_goes),
 		TEST(drops_reach_what_they_name),
+		TEST(a_flush_finds_what_has_changed),
+		TEST(a_large_shadow_is_not_watched),
 		TEST(an_exhausted_pool_starts_over),
 	};
 
