@@ -191,13 +191,14 @@ const char *l1_state_name(const struct l1 *l1)
 
 /* --- the end --- */
 
-/* vCPUs on other CPUs leave at their next exit; the kick makes that now. */
+/* vCPUs on other CPUs leave at their next exit; the kick makes that now. Under life_lock: a guest that restarts may end
+ * while CPU 0 stops it, and its vCPUs are gone then. */
 static void kick_all(struct l1 *l1)
 {
 	for (unsigned i = 0; i < l1->vcpu_count; i++) {
 		if (l1->cpus[i] != this_cpu()->index)
 			smp_kick(l1->cpus[i]);
-		else
+		else if (l1->vcpus[i])
 			l1->vcpus[i]->attention = true;
 	}
 }
@@ -212,10 +213,9 @@ static void PRINTF_LIKE(3, 0) stop(struct l1 *l1, enum l1_stop how, const char *
 	if (first) {
 		kvsnprintf(l1->end_reason, sizeof(l1->end_reason), fmt, args);
 		l1->stop = how;
+		kick_all(l1);
 	}
 	spin_unlock(&l1->life_lock);
-	if (first)
-		kick_all(l1);
 }
 
 void l1_end(struct l1 *l1, const char *fmt, ...)
