@@ -15,7 +15,10 @@ FOLDERS = ("include", "boot", "kernel", "drivers", "svm", "nested", "vdev", "net
 FILE_LIMIT = 500
 FUNCTION_LIMIT = 60
 HYPERVISOR = ("include", "boot", "kernel", "drivers", "svm", "nested", "vdev", "net")
-TOTAL_LIMIT = 20000 # code lines, as in the table of the studied trees, of what is linked
+# Code lines, as in the table of the studied trees, of what is linked. The management plane, off unless a card is
+# named, is counted by itself: the hypervisor must stay as small as it was without it.
+TOTAL_LIMIT = {"hypervisor": 20000, "management plane": 5000}
+PLANE = ("net/", "drivers/nic", "drivers/pci")
 
 SOURCES = (".c", ".h", ".asm", ".inc", ".py", ".sh", ".mk")
 
@@ -53,7 +56,7 @@ def count_comments(text):
 def main():
     check = "--check" in sys.argv[1:]
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-    offenders, total = [], 0
+    offenders, total = [], dict.fromkeys(TOTAL_LIMIT, 0)
     if not check:
         print(f"{'folder':10} {'files':>5} {'code':>6} {'longest':>7} {'functions':>9} "
               f"{'median':>6} {'longest':>7} {'comments':>8}")
@@ -64,18 +67,19 @@ def main():
             with open(path, encoding="utf-8") as f:
                 text = f.read()
             lines = text.splitlines()
+            part = "management plane" if path.startswith(PLANE) else "hypervisor"
             files += 1
             longest = max(longest, len(lines))
             if len(lines) > FILE_LIMIT:
                 offenders.append(f"{path}: {len(lines)} lines, the limit is {FILE_LIMIT}")
             if path.endswith(".asm") and folder in HYPERVISOR:
-                total += sum(bool(line.strip()) and not line.strip().startswith(";")
-                             for line in lines)
+                total[part] += sum(bool(line.strip()) and not line.strip().startswith(";")
+                                   for line in lines)
             if not path.endswith((".c", ".h")):
                 continue
             code_lines, comment_lines = count_comments(text)
             code, comments = code + code_lines, comments + comment_lines
-            total += code_lines if folder in HYPERVISOR else 0
+            total[part] += code_lines if folder in HYPERVISOR else 0
             for name, start, length in functions(lines):
                 lengths.append(length)
                 if length > FUNCTION_LIMIT:
@@ -85,9 +89,11 @@ def main():
             print(f"{folder:10} {files:5} {code:6} {longest:7} {len(lengths):9} "
                   f"{statistics.median(lengths or [0]):6.0f} {max(lengths or [0]):7} "
                   f"{comments / max(code, 1):8.2f}")
-    if total > TOTAL_LIMIT:
-        offenders.append(f"the hypervisor has {total} code lines, the limit is {TOTAL_LIMIT}")
-    print("\n".join(offenders) or f"no offenders; the hypervisor has {total} code lines")
+    for part, limit in TOTAL_LIMIT.items():
+        if total[part] > limit:
+            offenders.append(f"the {part} has {total[part]} code lines, the limit is {limit}")
+    print("\n".join(offenders) or "no offenders; code lines: " +
+          ", ".join(f"{part} {count}" for part, count in total.items()))
     sys.exit(1 if check and offenders else 0)
 
 
