@@ -13,6 +13,7 @@
 #include "svm/decode.h"
 #include "svm/inject.h"
 #include "svm/lbr.h"
+#include "svm/quirk.h"
 
 #define ALL_EXCEPTIONS (~(BIT32(VEC_NMI) | BIT32(9))) /* the two bits that are no exceptions are left alone */
 
@@ -125,10 +126,18 @@ bool once_step(struct vcpu *v, bool iret)
 	return true;
 }
 
+/* A turn of a repeated instruction, or a jump to itself, leaves RIP where it is; Bochs does not say what the #DB is
+ * about (docs/engines.md), and without breakpoints it is about nothing else. */
+static bool is_silent_step(const struct vmcb_save *s)
+{
+	return has_quirk(QUIRK_DB_DR6) && !(s->dr7 & DR7_ENABLES);
+}
+
 static bool end_step(struct vcpu *v, const struct once *o)
 {
 	struct vmcb_save *s = &v->vmcb->save;
-	bool done = v->vmcb->control.exitcode == VMEXIT_EXCP(VEC_DB) && ((s->dr6 & DR6_BS) || s->rip != o->rip);
+	bool done = v->vmcb->control.exitcode == VMEXIT_EXCP(VEC_DB) &&
+		    ((s->dr6 & DR6_BS) || s->rip != o->rip || is_silent_step(s));
 	bool taken;
 
 	if (!o->own_tf && !(done && o->loads_tf))

@@ -17,6 +17,7 @@ import pytest
 
 sys.path[:0] = [os.path.join(os.path.dirname(__file__), part) for part in ("system", "bench")]
 import budget   # noqa: E402
+import differential  # noqa: E402
 import machine  # noqa: E402
 import results  # noqa: E402
 import runs     # noqa: E402
@@ -75,11 +76,18 @@ def results_in(name, log):
 
 def scenario_results(run, log):
     found = results_in(run.name, log)
-    if any(r.outcome == "failed" and r.name in run.excused for r in found):
+    if run.control:
         bare = log.replace(".log", ".bare.log")
         machine.perform_bare(run, bare)
         results.blame_cpu(found, results_in(run.name, bare), run.excused)
+        found.append(difference_result(run))
     return found
+
+
+def difference_result(run):
+    """That nowhere the bare CPU is right and Nestling is not."""
+    defects = [str(d) for d in differential.of_run(run) if not d.verdict]
+    return Result("bare_cpu_nowhere_right", "failed" if defects else "passed", "\n".join(defects[:20]))
 
 
 class Program(pytest.Item):

@@ -53,3 +53,14 @@ guests: deps
 .PHONY: test-bochs
 test-bochs:
 	$(MAKE) --no-print-directory guests T=bochs
+
+# Where the bare CPU models and Nestling on them differ, each with its verdict.
+.PHONY: diff conformance
+diff:
+	$(MAKE) --no-print-directory guests T=t_
+	$(PYTHON) -B tests/system/differential.py
+
+# The same runs as a table, docs/conformance.md.
+conformance:
+	$(MAKE) --no-print-directory guests T=t_
+	$(PYTHON) -B tests/system/conformance.py

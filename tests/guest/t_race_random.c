@@ -366,7 +366,9 @@ static void race_random_np(const struct scenario *s UNUSED)
 }
 
 SCENARIOS("t_race_random") {
-	{"race_random", "15.5.1", race_random, SVM_NP | NEED_TWO_CPUS | NEED_SAFE_CPU, 0},
-	{"race_random_np", "15.25.3", race_random_np, SVM_NP | NEED_TWO_CPUS | NEED_SAFE_CPU, 0},
+	{"race_random", "15.5.1", race_random, SVM_NP | NEED_TWO_CPUS | NEED_SAFE_CPU |
+	 NEED_AWAKE_CPU, 0},
+	{"race_random_np", "15.25.3", race_random_np, SVM_NP | NEED_TWO_CPUS | NEED_SAFE_CPU |
+	 NEED_AWAKE_CPU, 0},
 };
 SCENARIO_COUNT;

@@ -2,6 +2,7 @@
 """tests/system/test_runner.py - the runner itself: what must never count as a pass."""
 import pytest
 
+import differential
 import results
 import runs
 
@@ -53,6 +54,39 @@ def test_panic_death_and_check_gap_fail_a_run_that_does_not_expect_them():
                  "check gap: the CPU refused a VMCB02 that our checks accepted"):
         assert results.host_defect(line + "\r\n" + END, ["DONE"], True) == line
         assert results.host_defect(line + "\r\n" + END, [line], True) == ""
+
+
+def differ(bare, nested, engine="qemu"):
+    done = "PASS one [APM 15.5]\nDONE t_x pass=1 fail=0 skip=0\n"
+    consoles = (text if "DONE" in text else f"VMRUN one 0 {text}\n" + done for text in (bare, nested))
+    return differential.compare(engine, *consoles)
+
+
+def test_equal_runs_have_no_difference():
+    assert not differ("exitcode=81 rip=1000", "exitcode=81 rip=1000")
+
+
+def test_difference_without_a_rule_is_a_defect():
+    assert [d.verdict for d in differ("exitcode=81 rip=1000", "exitcode=81 rip=1003")] == [""]
+    assert [d.verdict for d in differ("exitcode=81 cr2=1", "exitcode=81")] == [""]
+
+
+def test_rule_counts_only_on_its_engine_and_only_where_it_holds():
+    assert differ("exitcode=81 cr2=1", "exitcode=81", "bochs")[0].verdict
+    assert differ("exitcode=81 exitintinfo=306", "exitcode=81")[0].verdict
+    assert not differ("exitcode=81 exitintinfo=80000306", "exitcode=81")[0].verdict
+
+
+def test_missing_vmrun_is_a_defect():
+    done = "PASS one [APM 15.5]\nDONE t_x pass=1 fail=0 skip=0\n"
+    assert [d.verdict for d in differ(done, "exitcode=81")] == [""]
+
+
+def test_bare_cpu_may_fail_alone_but_not_pass_alone():
+    passed = "PASS one [APM 15.5]\nDONE t_x pass=1 fail=0 skip=0\n"
+    failed = "FAIL one [APM 15.5] rip got 0x1 expected 0x2\nDONE t_x pass=0 fail=1 skip=0\n"
+    assert "APM 15.5" in differ(failed, passed)[0].verdict
+    assert [d.verdict for d in differ(passed, failed)] == [""]
 
 
 def test_tap_needs_every_announced_test():

@@ -10,6 +10,7 @@
  * is below. A scenario whose need is not met is skipped with the reason, never failed. */
 #define NEED_SVM BIT(32)	 /* anything that touches SVM; t_l1.c alone does not */
 #define NEED_SAFE_CPU BIT(33)	 /* would end the emulator when run on bare QEMU (emulators.md 0) */
+#define NEED_AWAKE_CPU BIT(35)	 /* would hang bare Bochs, which does not leave such an L2 (docs/engines.md) */
 #define NEED_TWO_CPUS BIT(34)	 /* a second vCPU that Startup-IPI reaches */
 
 struct scenario {
@@ -39,6 +40,11 @@ bool option_has(const char *word);
 uint64_t option_number(const char *word, uint64_t otherwise);
 /* One feature bit: is it offered by CPUID leaf (sub-leaf 0), register 'a' to 'd'? */
 bool cpuid_has(uint32_t leaf, char reg, unsigned bit);
+
+/* What each VMRUN left (lib/trace.c): recorded for one scenario, printed before its result. */
+void trace_begin(bool on);
+void trace_vmrun(const struct vmcb *vmcb);
+void trace_print(const char *scenario);
 
 /* Console, COM1. %s %d %u %x %lx %lu %c. */
 void print(const char *fmt, ...) PRINTF_LIKE(1, 2);

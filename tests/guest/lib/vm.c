@@ -95,6 +95,7 @@ struct vm *vm_with_page(const void *code, uint64_t gpa, uint64_t **entry, uint64
 void vm_run_raw(struct vm *v)
 {
 	vmrun_raw(pa(v->vmcb), &v->regs);
+	trace_vmrun(v->vmcb);
 }
 
 void vm_run(struct vm *v)
