@@ -157,8 +157,11 @@ static void deliver_again(struct vcpu *v)
 	uint64_t event = v->reinject;
 
 	v->reinject = 0;
-	if (!executes_again(v, event))
-		set_event(v, event);
+	if (executes_again(v, event))
+		return;
+	if (v->nested.in_l2 && v->nested.soft.pending) /* a CPU with NRIPS pushes it, and the exit has overwritten it */
+		v->vmcb->control.nrip = v->nested.soft.next_rip;
+	set_event(v, event);
 }
 
 /* --- NMI, INIT, interrupts --- */
