@@ -121,9 +121,14 @@ static bool measure(const struct reference *ref)
 	return true;
 }
 
+uint64_t time_ns_at(uint64_t tsc)
+{
+	return mul_32_32(tsc - tsc_start, ns_per_tick);
+}
+
 uint64_t time_now_ns(void)
 {
-	return mul_32_32(rdtsc() - tsc_start, ns_per_tick);
+	return time_ns_at(rdtsc());
 }
 
 uint64_t time_tsc_khz(void)

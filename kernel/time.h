@@ -12,6 +12,8 @@
 
 /* Nanoseconds since time_init(), the same on every CPU; 0 before. */
 uint64_t time_now_ns(void);
+/* The same for the moment when the TSC was `tsc`. */
+uint64_t time_ns_at(uint64_t tsc);
 uint64_t time_tsc_khz(void);
 
 /* IRQ_TIMER on this CPU at that time, or at once when it has passed. One deadline per CPU: a new

@@ -29,6 +29,10 @@
 	X(stop, "<guest>", "ends a guest")                                                         \
 	X(reset, "<guest>", "starts a guest anew from its modules")                                \
 	X(destroy, "<guest>", "ends a guest and forgets it")                                       \
+	X(save, "<guest>", "saves a running guest to memory")                                      \
+	X(restore, "<guest>", "makes a guest what it was when it was saved")                       \
+	X(cycle, "<guest> <times>", "saves and restores it again and again")                       \
+	X(forget, "<guest>", "gives back the memory of what was saved")                            \
 	X(log, "", "what Nestling has logged")                                                     \
 	X(focus, "<guest>", "gives the console to a guest")
 
@@ -195,7 +199,7 @@ static void command_create(char *args, struct out *out)
 		out_print(out, "guest %s is number %u; start it\n", l1->name, l1->index + 1);
 }
 
-/* Four that differ in their name only. */
+/* Those that differ in their name only. */
 #define ACTION(name)                                                                               \
 	static void command_##name(char *args, struct out *out)                                    \
 	{                                                                                          \
@@ -209,6 +213,18 @@ ACTION(start)
 ACTION(stop)
 ACTION(reset)
 ACTION(destroy)
+ACTION(save)
+ACTION(restore)
+ACTION(forget)
+
+static void command_cycle(char *args, struct out *out)
+{
+	struct l1 *l1 = find_guest(next_word(&args), out);
+	struct plane_error error;
+
+	if (l1 && guests_cycle(l1, number(next_word(&args)), &error) != PLANE_OK)
+		out_print(out, "%s\n", error.text);
+}
 
 static void command_log(char *args, struct out *out)
 {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/fpu.c - brings the extended state of this CPU to its initial values, since the CPU may have had another guest.
- * L0 itself uses none of it. Manual: APM2 11.5 (XSAVE/XRSTOR), table 14-1; APM4 XRSTOR, FXRSTOR. User: vcpu.c. */
+/* svm/fpu.c - brings the extended state of this CPU to its initial values, since the CPU may have had another guest; saves
+ * it and loads it again. L0 itself uses none of it. Components that the guest's XCR0 leaves out keep their values in the
+ * CPU, so all are moved. Manual: APM2 11.5 (XSAVE/XRSTOR), table 14-1; APM4 XRSTOR, FXRSTOR. Users: vcpu.c, live.c. */
 #include "svm/fpu.h"
+
+#include <string.h>
 
 #include <amd/cpu.h>
 #include <bits.h>
@@ -36,4 +39,30 @@ void fpu_reset(void)
 	set_xcr0(caps_xcr0());
 	__asm__ volatile("xrstor64 %0" : : "m"(initial), "a"(UINT32_MAX), "d"(UINT32_MAX));
 	set_xcr0(XCR0_X87);
+}
+
+/* FXSAVE and FXRSTOR leave XMM registers out without CR4.OSFXSR (APM2 11.4.4). */
+void fpu_save(struct fpu_state *state)
+{
+	memset(state->area, 0, sizeof(state->area));
+	if (!(read_cr4() & CR4_OSXSAVE)) {
+		write_cr4(read_cr4() | CR4_OSFXSR);
+		__asm__ volatile("fxsave64 %0" : "=m"(state->area));
+		return;
+	}
+	__asm__ volatile("xgetbv" : "=a"(state->xcr0) : "c"(0) : "edx");
+	set_xcr0(caps_xcr0());
+	__asm__ volatile("xsave64 %0" : "+m"(state->area) : "a"(UINT32_MAX), "d"(UINT32_MAX));
+}
+
+void fpu_load(const struct fpu_state *state)
+{
+	if (!(read_cr4() & CR4_OSXSAVE)) {
+		write_cr4(read_cr4() | CR4_OSFXSR);
+		__asm__ volatile("fxrstor64 %0" : : "m"(state->area));
+		return;
+	}
+	set_xcr0(caps_xcr0());
+	__asm__ volatile("xrstor64 %0" : : "m"(state->area), "a"(UINT32_MAX), "d"(UINT32_MAX));
+	set_xcr0(state->xcr0);
 }

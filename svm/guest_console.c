@@ -20,6 +20,7 @@
 #define ESCAPE_HELP "\nCtrl-] then: 1-9 a guest's console, m the monitor, Ctrl-] for the guest itself\n"
 #define REPLAY_LINES 24
 #define TAGGED_MAX 256 /* tag, line, line end */
+#define NOTE_MAX 256u
 #define PATIENCE_NS (250 * NS_PER_MS) /* how long an unfinished line keeps others from being shown */
 
 static struct spinlock console_lock;
@@ -244,15 +245,40 @@ static unsigned long long check_gaps(const struct l1 *l1)
 	return count;
 }
 
+static void begin_note(void)
+{
+	line_open = line_open || !focus; /* the monitor's prompt */
+	end_line();
+}
+
+static void end_note(void)
+{
+	if (!focus)
+		monitor_redraw();
+}
+
+void guest_console_note(const char *fmt, ...)
+{
+	char text[NOTE_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	kvsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	spin_lock(&console_lock);
+	begin_note();
+	klog("%s", text);
+	end_note();
+	spin_unlock(&console_lock);
+}
+
 void guest_console_ended(struct l1 *l1)
 {
 	spin_lock(&console_lock);
-	line_open = line_open || !focus; /* the monitor's prompt */
-	end_line();
+	begin_note();
 	show_lines(l1, true);
 	klog("guest %s ended: %s; check gaps %llu", l1->name, l1->end_reason, check_gaps(l1));
-	if (!focus)
-		monitor_redraw();
+	end_note();
 	if (focus == l1 && (vmm_other_guest(l1) || vmm_stays()))
 		pass_focus(l1);
 	spin_unlock(&console_lock);

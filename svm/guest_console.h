@@ -5,6 +5,7 @@
 #define SVM_GUEST_CONSOLE_H
 
 #include <bits.h>
+#include <compiler.h>
 
 struct l1;
 
@@ -34,6 +35,8 @@ void guest_console_focus(struct l1 *l1);
 bool guest_console_is_monitor(void);
 /* *slot, a place in the list of guests, becomes `l1`; a guest that was in it loses the console. CPU 0. */
 void guest_console_list(struct l1 **slot, struct l1 *l1);
+/* A line for the log, and so for the console: not in the middle of another one. Any CPU, no lock held. */
+void PRINTF_LIKE(1, 2) guest_console_note(const char *fmt, ...);
 /* The guest writes no more: shows what is left and why it ended, gives the console to the next. */
 void guest_console_ended(struct l1 *l1);
 

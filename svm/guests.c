@@ -258,7 +258,6 @@ enum plane_result guests_start(struct l1 *l1, struct plane_error *error)
 	return PLANE_OK;
 }
 
-
 enum plane_result guests_reset(struct l1 *l1, struct plane_error *error)
 {
 	enum plane_result result = not_doomed(l1, error);
@@ -271,6 +270,44 @@ enum plane_result guests_reset(struct l1 *l1, struct plane_error *error)
 		return answer(error, PLANE_CONFLICT, "guest %s has not been started; start it", l1->name);
 	l1_stop(l1, L1_STOP_RESTART, "somebody reset it");
 	return PLANE_OK;
+}
+
+/* --- save and restore: save.c --- */
+
+enum plane_result guests_save(struct l1 *l1, struct plane_error *error)
+{
+	enum plane_result result = not_doomed(l1, error);
+
+	return result == PLANE_OK ? save_take(l1, error) : result;
+}
+
+enum plane_result guests_cycle(struct l1 *l1, unsigned cycles, struct plane_error *error)
+{
+	enum plane_result result = not_doomed(l1, error);
+
+	return result == PLANE_OK ? save_cycle(l1, cycles, error) : result;
+}
+
+/* A guest that does not run is made first, unless it is there already; then it runs. */
+enum plane_result guests_restore(struct l1 *l1, struct plane_error *error)
+{
+	enum plane_result result = not_doomed(l1, error);
+	bool runs = l1->state == L1_RUNNING;
+
+	if (result == PLANE_OK && l1->state == L1_ENDED && save_exists(l1))
+		result = rebuild(l1, error);
+	if (result == PLANE_OK)
+		result = save_put(l1, error);
+	if (result != PLANE_OK || runs)
+		return result;
+	l1->wish = L1_WISH_NONE;
+	vmm_launch(l1);
+	return PLANE_OK;
+}
+
+enum plane_result guests_forget(struct l1 *l1, struct plane_error *error)
+{
+	return save_forget(l1, error);
 }
 
 /* --- the end --- */
@@ -290,6 +327,7 @@ static void forget(struct l1 *l1)
 	_Static_assert(offsetof(struct guest, l1) == 0, "an L1 is the beginning of its guest");
 	klog("guest %s is destroyed", l1->name);
 	vmm_list(l1->index, NULL);
+	save_forget(l1, &(struct plane_error){""});
 	use_files(&g->config, -1);
 	free_guest(g);
 }

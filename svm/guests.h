@@ -22,6 +22,12 @@ enum plane_result guests_create(const char *source, const char *text, size_t siz
 enum plane_result guests_start(struct l1 *l1, struct plane_error *error);
 enum plane_result guests_stop(struct l1 *l1, struct plane_error *error);
 enum plane_result guests_reset(struct l1 *l1, struct plane_error *error);
+/* Saves a running guest; puts one back to where it was saved, if need be after making it anew; both, many times; gives
+ * back what that takes. Done a moment later; the log says how it went. */
+enum plane_result guests_save(struct l1 *l1, struct plane_error *error);
+enum plane_result guests_restore(struct l1 *l1, struct plane_error *error);
+enum plane_result guests_cycle(struct l1 *l1, unsigned cycles, struct plane_error *error);
+enum plane_result guests_forget(struct l1 *l1, struct plane_error *error);
 /* The guest may be gone when this returns. */
 enum plane_result guests_destroy(struct l1 *l1, struct plane_error *error);
 

@@ -183,7 +183,7 @@ const char *l1_state_name(const struct l1 *l1)
 	switch ((enum l1_state)l1->state) {
 	case L1_EMPTY:
 	case L1_CREATED: return "created";
-	case L1_RUNNING: return l1->stop == L1_GO ? "running" : "stopping";
+	case L1_RUNNING: return l1->stop <= L1_STOP_PAUSE ? "running" : "stopping";
 	case L1_ENDED: return "ended";
 	}
 	return "";
@@ -207,7 +207,7 @@ static void kick_all(struct l1 *l1)
 static void PRINTF_LIKE(3, 0) stop(struct l1 *l1, enum l1_stop how, const char *fmt, va_list args)
 {
 	spin_lock(&l1->life_lock);
-	bool undecided = l1->stop == L1_GO || (l1->stop == L1_STOP_RESTART && l1->wish != L1_WISH_NONE);
+	bool undecided = l1->stop <= L1_STOP_PAUSE || (l1->stop == L1_STOP_RESTART && l1->wish != L1_WISH_NONE);
 	bool first = undecided && l1->state == L1_RUNNING;
 
 	if (first) {
@@ -216,6 +216,30 @@ static void PRINTF_LIKE(3, 0) stop(struct l1 *l1, enum l1_stop how, const char *
 		kick_all(l1);
 	}
 	spin_unlock(&l1->life_lock);
+}
+
+bool l1_pause(struct l1 *l1)
+{
+	spin_lock(&l1->life_lock);
+	bool first = l1->stop == L1_GO && l1->state == L1_RUNNING;
+
+	if (first)
+		l1->stop = L1_STOP_PAUSE;
+	spin_unlock(&l1->life_lock);
+	if (first)
+		kick_all(l1);
+	return first;
+}
+
+bool l1_go_on(struct l1 *l1)
+{
+	spin_lock(&l1->life_lock);
+	bool paused = l1->stop == L1_STOP_PAUSE;
+
+	if (paused)
+		l1->stop = L1_GO;
+	spin_unlock(&l1->life_lock);
+	return paused;
 }
 
 void l1_end(struct l1 *l1, const char *fmt, ...)

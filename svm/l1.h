@@ -12,6 +12,7 @@
 #include "svm/guest_console.h"
 #include "svm/load.h"
 #include "svm/npt.h"
+#include "svm/save.h"
 #include "vdev/vdev.h"
 
 #define L1_MAX 16
@@ -35,8 +36,8 @@ struct l1_ram {
  * restarts included. Ended: holds neither memory nor CPUs. */
 enum l1_state { L1_EMPTY, L1_CREATED, L1_RUNNING, L1_ENDED };
 
-/* Why the vCPUs leave their run loops; the first one that says so decides. */
-enum l1_stop { L1_GO, L1_STOP_RESTART, L1_STOP_END, L1_STOP_DIED };
+/* Why the vCPUs leave their run loops; the first one that says so decides, but a pause gives way to any other. */
+enum l1_stop { L1_GO, L1_STOP_PAUSE, L1_STOP_RESTART, L1_STOP_END, L1_STOP_DIED };
 
 /* What a person wants of it; guests.c sees to it in the host turn. */
 enum l1_wish { L1_WISH_NONE, L1_WISH_END, L1_WISH_FORGET };
@@ -66,6 +67,7 @@ struct l1 {
 	_Atomic int wish;       /* [a] enum l1_wish; CPU 0 writes it. With one, the guest does not restart */
 	_Atomic unsigned running_vcpus; /* [a] */
 	char end_reason[L1_REASON_MAX]; /* [l] */
+	struct save save;       /* save.c */
 	struct guest_output output; /* guest_console.c */
 };
 
@@ -85,6 +87,11 @@ static inline void *l1_ptr(const struct l1 *l1, l1pa_t at, uint64_t size)
 void l1_end(struct l1 *l1, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The guest's own wish, or a person's: no register report. how: L1_STOP_END or L1_STOP_RESTART. */
 void l1_stop(struct l1 *l1, enum l1_stop how, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Makes every vCPU of a running guest leave its loop where save.c can copy it. False: it stops for good already. */
+bool l1_pause(struct l1 *l1);
+/* The pause is over. False: meanwhile somebody wants another kind of stop. */
+bool l1_go_on(struct l1 *l1);
 
 /* "created", "running", "stopping" or "ended". */
 const char *l1_state_name(const struct l1 *l1);

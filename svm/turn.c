@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/turn.c - the host turn: the console, guests that are to go, the management plane.
+/* svm/turn.c - the host turn: the console, guests that are to go or to pause, the management
+ * plane.
  * Runs on CPU 0 alone, whether that runs a vCPU or not: from vcpu_host_work() or vmm.c's idle loop. The guest of
  * CPU 0 stands still meanwhile, so each part does a bounded amount of work. Next: guest_console.c, guests.c; net/. */
 #include "svm/turn.h"
@@ -8,6 +9,7 @@
 
 #include "svm/guest_console.h"
 #include "svm/guests.h"
+#include "svm/save.h"
 
 static plane_turn_fn *plane;         /* [I] */
 static uint64_t due = PLANE_NO_TURN; /* CPU 0 */
@@ -23,8 +25,10 @@ bool turn_take(void)
 
 	guest_console_poll();
 	guests_turn();
+	save_turn();
+	due = save_due();
 	if (plane)
-		due = plane();
+		due = min_u64(due, plane());
 	return due != before;
 }
 

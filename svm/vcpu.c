@@ -12,6 +12,7 @@
 #include "kernel/irq.h"
 #include "kernel/percpu.h"
 #include "kernel/pmm.h"
+#include "kernel/smp.h"
 #include "kernel/time.h"
 #include "svm/caps.h"
 #include "svm/enable.h"
@@ -33,7 +34,6 @@
 /* In vmrun.asm. */
 void svm_loop(struct vcpu *v);
 void svm_vmload(hpa_t vmcb);
-void svm_vmsave(hpa_t vmcb);
 
 /* What L0 must see, in L1 and in L2: devices and machine state that are not the guest's to touch, events of the real
  * machine, and every SVM instruction, since L1's EFER.SVME and GIF are ours to emulate. */
@@ -150,6 +150,18 @@ static void reset_segments(struct vmcb_save *s)
 	s->tr = seg(0, ATTR_TSS, 0xFFFF, 0);
 }
 
+void vcpu_wire_vmcb01(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb01->control;
+
+	c->iopm_base = hpa_of(v->l1->iopm).a;
+	c->msrpm_base = hpa_of(v->l1->msrpm).a;
+	c->ncr3 = v->l1->npt01.root.a;
+	c->asid = ASID_L1;
+	c->tlb_control = TLB_CONTROL_ALL;
+	c->clean = 0;
+}
+
 static void reset_control(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb01->control;
@@ -157,14 +169,10 @@ static void reset_control(struct vcpu *v)
 	memset(c, 0, sizeof(*c));
 	memcpy(c->intercept, v->intercepts, sizeof(v->intercepts));
 	c->intercept[ICPT_EXCP] |= BIT32(VEC_DB) | BIT32(VEC_GP); /* virtual GIF; virtual SVME, which is 0 now */
-	c->iopm_base = hpa_of(v->l1->iopm).a;
-	c->msrpm_base = hpa_of(v->l1->msrpm).a;
-	c->asid = ASID_L1;
-	c->tlb_control = TLB_CONTROL_ALL;
 	c->v_intr = V_INTR_MASKING;
 	c->misc = MISC_NP;
 	c->erap = v->nested.caps.eraps ? ERAP_ALLOW_LARGER : 0; /* L1's CPUID has the CPU's size */
-	c->ncr3 = v->l1->npt01.root.a;
+	vcpu_wire_vmcb01(v);
 }
 
 /* INIT (APM2 table 14-1): L2, if any, is gone; TSC, MTRRs, FPU stay. */
@@ -215,6 +223,7 @@ void vcpu_reset(struct vcpu *v)
 	memset(&v->msrs, 0, sizeof(v->msrs));
 	v->pause_clock = (struct pause_clock){.cost = UINT64_MAX};
 	v->fpu_stale = true;
+	v->live.saved = false;
 	vcpu_init(v);
 }
 
@@ -308,10 +317,30 @@ void vcpu_sync_tpr(struct vcpu *v)
 
 /* --- the loop --- */
 
+/* Nothing is under way but what struct vcpu_value, VMCBs and struct nested tell. */
+static bool may_pause(const struct vcpu *v)
+{
+	return !v->once.on && !v->event_given && !(v->vmcb->control.eventinj & EVENT_V);
+}
+
+/* A pause waits for the next exit, which is made to come at once, if it must; any other stop does not. */
+static bool must_stop(struct vcpu *v)
+{
+	int stop = v->l1->stop;
+
+	if (likely(stop == L1_GO))
+		return false;
+	if (stop != L1_STOP_PAUSE || may_pause(v))
+		return true;
+	v->attention = true;
+	smp_kick(v->cpu);
+	return false;
+}
+
 /* Halted, or waiting for a start-up IPI: host interrupts and kicks end the wait, events end the halt. */
 static void vcpu_wait(struct vcpu *v)
 {
-	while (!v->l1->stop) {
+	while (!must_stop(v)) {
 		if (inject_prepare(v) && v->activity == VCPU_HALTED)
 			v->activity = VCPU_RUNNING;
 		if (v->activity == VCPU_RUNNING)
@@ -321,11 +350,12 @@ static void vcpu_wait(struct vcpu *v)
 	}
 }
 
-/* Between the exit and the next entry. False: the L1 has ended. */
 bool vcpu_ready(struct vcpu *v)
 {
 	bool look = v->attention || machine_wants_attention(&v->l1->machine, v->index);
 
+	if (unlikely(must_stop(v))) /* before an event is chosen, which would have to be delivered first */
+		return false;
 	/* A halted vCPU asks in vcpu_wait() alone: an event that is injected before that would not wake it. */
 	if (look && v->activity == VCPU_RUNNING)
 		inject_prepare(v);
@@ -344,7 +374,28 @@ bool vcpu_ready(struct vcpu *v)
 	}
 	if (lbr_steps(v))
 		lbr_arm(v);
-	return likely(!v->l1->stop);
+	return likely(!must_stop(v));
+}
+
+/* The vCPU ran before: the CPU has nothing of it. */
+static void arrive(struct vcpu *v)
+{
+	live_bring_back(v);
+	v->cpu_tsc_ratio = 0; /* not known */
+	vcpu_scale_tsc(v);
+	v->vmcb->control.clean = 0;
+	if (unlikely(quirks) && v->nested.in_l2)
+		quirk_widen02(v);
+	else if (unlikely(quirks))
+		quirk_arm(v);
+}
+
+static void leave(struct vcpu *v)
+{
+	gif_fetch(v);
+	quirk_show_xsave(v);
+	write_dr7(DR7_FIXED);
+	live_put_away(v);
 }
 
 void vcpu_run(struct vcpu *v)
@@ -352,9 +403,7 @@ void vcpu_run(struct vcpu *v)
 	v->cpu = this_cpu()->index;
 	this_cpu()->current_vcpu = v;
 	clgi();
-	wrmsr(MSR_TSC_AUX, 0);
-	v->cpu_tsc_ratio = 0; /* not known */
-	vcpu_scale_tsc(v);
+	arrive(v);
 	v->deadline = 0;
 	spin_lock(&v->l1->dev_lock);
 	vcpu_rearm(v);
@@ -362,9 +411,7 @@ void vcpu_run(struct vcpu *v)
 	spin_unlock(&v->l1->dev_lock);
 	if (vcpu_ready(v))
 		svm_loop(v);
-	gif_fetch(v);
-	svm_vmsave(hpa_of(v->vmcb01)); /* for the report of its end */
-	write_dr7(DR7_FIXED);
+	leave(v);
 	time_arm_ns(UINT64_MAX);
 	this_cpu()->current_vcpu = NULL;
 	stgi();

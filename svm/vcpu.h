@@ -8,6 +8,7 @@
 
 #include "nested/nested.h"
 #include "svm/l1.h"
+#include "svm/live.h"
 #include "svm/memo.h"
 #include "svm/msr_store.h"
 #include "svm/once.h"
@@ -61,6 +62,7 @@ struct vcpu_value {
 	uint64_t held_rip;
 	l1pa_t xsave_user;            /* the VMCB12 whose L2 uses extended state, so that nothing is hidden */
 	struct msr_store msrs;
+	struct live_state live;       /* while it does not run */
 };
 
 /* All fields belong to the CPU that runs the vCPU; other CPUs reach it through the L1's devices and a kick. */
@@ -69,7 +71,9 @@ struct vcpu {
 		struct vcpu_value; /* its fields, as if they were declared here (-fms-extensions) */
 		struct vcpu_value value;
 	};
-	/* What follows is made anew at a restore, or says nothing about the guest: not saved. */
+	/* What follows is made anew at a restore, or says nothing about the guest: not saved. image.c asserts how large
+	 * it is. */
+	struct memo memos[MEMO_SETS][MEMO_WAYS];
 	struct vmcb *vmcb;            /* the one to run; L0's memory is mapped one to one, so it is a physical address, too */
 	void *stack;                  /* of svm_loop(), in vmrun.asm */
 	struct vmcb *vmcb01, *vmcb02;
@@ -94,7 +98,6 @@ struct vcpu {
 	const uint32_t *apic_attention; /* of this vCPU's APIC: not 0 when machine_wants_attention() */
 	uint32_t intercepts[ICPT_COUNT]; /* what L0 must see of any level */
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
-	struct memo memos[MEMO_SETS][MEMO_WAYS];
 	struct pause_clock pause_clock;
 	uint64_t cpu_tsc_ratio;       /* in the CPU, if it scales TSCs: that of L2 while L2 runs, else 1.0 */
 	struct nested nested;
@@ -138,15 +141,17 @@ struct vcpu *vcpu_create(struct l1 *l1, unsigned index);
 void vcpu_destroy(struct vcpu *v);
 /* Where the first vCPU begins, instead of the reset vector. */
 void vcpu_set_entry(struct vcpu *v, const struct l1_entry *entry);
-/* Runs it on this CPU until its L1 ends. */
+/* Runs it on this CPU until its L1 ends or pauses. */
 void vcpu_run(struct vcpu *v);
 
 /* Power-on state, all of it; INIT leaves FPU, MTRRs and the like alone. Both leave an L2 behind. */
 void vcpu_reset(struct vcpu *v);
 void vcpu_init(struct vcpu *v);
+/* Of VMCB01's control area what the machine says, not the guest: tables, the ASID; and a flush of it. */
+void vcpu_wire_vmcb01(struct vcpu *v);
 /* Begins at vector << 12 in real mode. */
 void vcpu_startup(struct vcpu *v, uint8_t vector);
-/* Between an exit and the next entry: events, halts. False: the L1 has ended. */
+/* Between an exit and the next entry: events, halts. False: the L1 has ended, or pauses. */
 OWN_FRAME bool vcpu_ready(struct vcpu *v);
 /* May vcpu_ready() have anything to do? */
 static inline bool vcpu_has_work(const struct vcpu *v)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/vmm.c - all guests: the list of them, and their run from the launch of their vCPUs to their end.
- * Decides what follows when the last vCPU of a guest stops: restart or release; and when the machine is switched off.
+ * Decides what follows when the last vCPU of a guest stops: it goes on, restarts or is released; and when the machine is switched off.
  * CPU 0 takes the host turn, whether it runs a vCPU too or not. Next: guests.c, vcpu.c; turn.c. */
 #include "svm/vmm.h"
 
@@ -145,6 +145,11 @@ static bool after_run(struct vcpu *v)
 
 	if (--l1->running_vcpus != 0)
 		return false;
+	if (l1->stop == L1_STOP_PAUSE && save_at_pause(l1)) {
+		launch(l1, v);
+		return true;
+	}
+	save_abandon(l1);
 	if (l1->stop == L1_STOP_RESTART && l1->wish == L1_WISH_NONE && restart(l1, v))
 		return true;
 	end(l1);

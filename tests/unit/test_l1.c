@@ -109,6 +109,10 @@ NEVER(uint64_t, machine_next_deadline, const struct machine *m, unsigned vcpu)
 NEVER(void, machine_tick, struct machine *m, unsigned vcpu)
 NEVER(uint8_t, machine_tpr_get, const struct machine *m, unsigned vcpu)
 NEVER(void, quirk_rearm, struct vcpu *v)
+NEVER(void, quirk_show_xsave, struct vcpu *v)
+NEVER(void, quirk_widen02, struct vcpu *v)
+NEVER(void, live_bring_back, struct vcpu *v)
+NEVER(void, live_put_away, struct vcpu *v)
 NEVER(void, smp_kick, unsigned cpu)
 NEVER(void, time_arm_ns, uint64_t deadline)
 NEVER(uint64_t, turn_due, void)
@@ -117,7 +121,6 @@ NEVER(void, fpu_reset, void)
 NEVER(void, lbr_arm, struct vcpu *v)
 NEVER(void, svm_loop, struct vcpu *v)
 NEVER(void, svm_vmload, hpa_t vmcb)
-NEVER(void, svm_vmsave, hpa_t vmcb)
 
 /* --- the tests --- */
 

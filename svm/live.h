@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* svm/live.h - what of a guest stays in the CPU while L0 runs, put away when its vCPU stops. */
+#ifndef SVM_LIVE_H
+#define SVM_LIVE_H
+
+#include "svm/fpu.h"
+
+struct vcpu;
+
+struct live_state {
+	bool saved;             /* the rest is valid; else the CPU is to be as after a reset */
+	struct fpu_state fpu;
+	uint64_t tsc_aux, dr[4];
+};
+
+/* On the vCPU's CPU, GIF=0: from the CPU to v->live, the VMLOAD registers to VMCB01; and back. Nothing of the guest is
+ * left in the CPU between the two. */
+void live_put_away(struct vcpu *v);
+void live_bring_back(struct vcpu *v);
+
+#endif
