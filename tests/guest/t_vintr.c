@@ -385,7 +385,7 @@ SCENARIOS("t_vintr") {
 	{"cr8_read_without_masking", "15.21.2", cr8_read_without_masking, NEED_SVM, 0},
 	{"cr8_opens_window", "15.21.4", cr8_opens_window, NEED_SAFE_CPU, 0},
 	{"halt_woken_by_intr", "15.13.1", halt_woken_by_intr, NEED_AWAKE_CPU, 0},
-	{"halt_woken_by_virq", "15.21.4", halt_woken_by_virq, NEED_SVM, 0},
+	{"halt_woken_by_virq", "15.21.4", halt_woken_by_virq, NEED_AWAKE_CPU, 0},
 	{"vgif_off_masks_virq", "15.33.2", vgif_off_masks_virq, SVM_VGIF, 0},
 	{"vgif_on_passes_virq", "15.33.2", vgif_on_passes_virq, SVM_VGIF, 0},
 	{"vgif_stgi_opens", "15.33.2", vgif_stgi_opens, SVM_VGIF, 0},
