@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/turn.c - the host turn: the console, guests that are to go or to pause, the management
  * plane.
- * Runs on CPU 0 alone, whether that runs a vCPU or not: from vcpu_host_work() or vmm.c's idle loop. The guest of
- * CPU 0 stands still meanwhile, so each part does a bounded amount of work. Next: guest_console.c, guests.c; net/. */
+ * Runs on CPU 0 alone, whether that runs a vCPU or not: from vcpu_run(), between two stretches of guest and never
+ * within an exit, or from vmm.c's idle loop. The guest of CPU 0 stands still meanwhile, so each part does a bounded
+ * amount of work. Next: guest_console.c, guests.c; net/. */
 #include "svm/turn.h"
 
 #include <bits.h>

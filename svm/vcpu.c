@@ -291,8 +291,7 @@ void vcpu_tick(struct vcpu *v)
 
 void vcpu_host_work(struct vcpu *v)
 {
-	if (v->cpu == 0 && turn_take())
-		v->deadline = 0; /* the alarm is not as it should be: arm it again whatever comes */
+	v->turn_waits = v->cpu == 0;
 	vcpu_tick(v);
 	spin_lock(&v->l1->dev_lock);
 	vcpu_rearm(v); /* a kick may mean that another vCPU has set a timer that this one looks after */
@@ -340,7 +339,7 @@ static bool must_stop(struct vcpu *v)
 /* Halted, or waiting for a start-up IPI: host interrupts and kicks end the wait, events end the halt. */
 static void vcpu_wait(struct vcpu *v)
 {
-	while (!must_stop(v)) {
+	while (!v->turn_waits && !must_stop(v)) {
 		if (inject_prepare(v) && v->activity == VCPU_HALTED)
 			v->activity = VCPU_RUNNING;
 		if (v->activity == VCPU_RUNNING)
@@ -354,13 +353,17 @@ bool vcpu_ready(struct vcpu *v)
 {
 	bool look = v->attention || machine_wants_attention(&v->l1->machine, v->index);
 
-	if (unlikely(must_stop(v))) /* before an event is chosen, which would have to be delivered first */
+	/* Before an event is chosen, which would have to be delivered first. */
+	if (unlikely(v->turn_waits || must_stop(v)))
 		return false;
 	/* A halted vCPU asks in vcpu_wait() alone: an event that is injected before that would not wake it. */
 	if (look && v->activity == VCPU_RUNNING)
 		inject_prepare(v);
-	if (unlikely(v->activity != VCPU_RUNNING))
+	if (unlikely(v->activity != VCPU_RUNNING)) {
 		vcpu_wait(v);
+		if (v->turn_waits)
+			return false;
+	}
 	if (unlikely(v->live_msrs_stale)) {
 		v->live_msrs_stale = false;
 		if (v->fpu_stale)
@@ -398,6 +401,18 @@ static void leave(struct vcpu *v)
 	live_put_away(v);
 }
 
+/* Outside of svm_loop(), so that what the turn does never runs within an exit. */
+static void take_turn(struct vcpu *v)
+{
+	v->turn_waits = false;
+	if (!turn_take())
+		return;
+	v->deadline = 0; /* the alarm is not as it should be: arm it again whatever comes */
+	spin_lock(&v->l1->dev_lock);
+	vcpu_rearm(v);
+	spin_unlock(&v->l1->dev_lock);
+}
+
 void vcpu_run(struct vcpu *v)
 {
 	v->cpu = this_cpu()->index;
@@ -409,8 +424,12 @@ void vcpu_run(struct vcpu *v)
 	vcpu_rearm(v);
 	vcpu_sync_tpr(v);
 	spin_unlock(&v->l1->dev_lock);
-	if (vcpu_ready(v))
-		svm_loop(v);
+	for (v->turn_waits = false;; take_turn(v)) {
+		if (vcpu_ready(v))
+			svm_loop(v);
+		if (!v->turn_waits)
+			break;
+	}
 	leave(v);
 	time_arm_ns(UINT64_MAX);
 	this_cpu()->current_vcpu = NULL;

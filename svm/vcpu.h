@@ -51,6 +51,7 @@ struct l1_entry;
 /* What the guest is, beside VMCBs and struct nested: a value, that save.c copies as a whole. */
 struct vcpu_value {
 	uint64_t regs[GPR_COUNT];     /* vmrun.asm knows these offsets through offsets.c */
+	bool turn_waits;              /* CPU 0: svm_loop() is to be left for the host turn */
 	enum vcpu_activity activity;
 	struct pending_excp excp;     /* exception to deliver at the next entry */
 	uint64_t reinject;            /* event whose delivery an exit interrupted, EVENTINJ format */
@@ -151,7 +152,7 @@ void vcpu_init(struct vcpu *v);
 void vcpu_wire_vmcb01(struct vcpu *v);
 /* Begins at vector << 12 in real mode. */
 void vcpu_startup(struct vcpu *v, uint8_t vector);
-/* Between an exit and the next entry: events, halts. False: the L1 has ended, or pauses. */
+/* Between an exit and the next entry: events, halts. False: the L1 has ended or pauses, or the host turn is first. */
 OWN_FRAME bool vcpu_ready(struct vcpu *v);
 /* May vcpu_ready() have anything to do? */
 static inline bool vcpu_has_work(const struct vcpu *v)
@@ -171,7 +172,7 @@ void vcpu_scale_tsc(struct vcpu *v);
 void vcpu_rearm(struct vcpu *v);
 /* Fires what is due in the devices of this vCPU. */
 void vcpu_tick(struct vcpu *v);
-/* After host interrupts: console, and what is due. */
+/* After host interrupts: what is due; on CPU 0 the host turn waits from then on. */
 void vcpu_host_work(struct vcpu *v);
 /* Both, after any access that may have reached the local APIC. */
 void vcpu_after_device(struct vcpu *v);
