@@ -97,7 +97,7 @@ struct plane_file {
 	char name[PLANE_NAME_MAX];
 	uint64_t size;
 	bool uploaded;          /* else a module of the boot loader, which cannot be removed */
-	unsigned users;         /* guests whose description names it; it stays as long as there are any */
+	unsigned users;         /* guests whose description names it, and readers; it stays as long as there are any */
 };
 
 struct plane_ops {
@@ -130,6 +130,9 @@ struct plane_ops {
 	 * that is PLANE_OK. The memory at *at is not the caller's any more. Nothing happens without upload_begin(). */
 	enum plane_result (*upload_end)(bool keep, struct plane_error *error);
 	enum plane_result (*file_remove)(const char *name, size_t len, struct plane_error *error);
+	/* The bytes of a file, which has one user more until file_unpin(). Null: there is none of that name. */
+	const uint8_t *(*file_pin)(const char *name, size_t len, uint64_t *size);
+	void (*file_unpin)(const uint8_t *at);
 
 	/* --- guests --- */
 

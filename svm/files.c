@@ -56,6 +56,29 @@ void files_use(const struct boot_module *module, int by)
 	CHECK(file_of(module)->users >= 0);
 }
 
+const uint8_t *files_pin(struct files *files, const char *name, size_t len, uint64_t *size)
+{
+	struct file *file = find(files, name, len);
+
+	if (!file)
+		return NULL;
+	file->users++;
+	*size = file->module.size;
+	return hpa_ptr(file->module.start);
+}
+
+void files_unpin(struct files *files, const uint8_t *at)
+{
+	for (unsigned i = 0; i < FILES_MAX; i++) {
+		const struct boot_module *module = &files->at[i].module;
+
+		if (module->name_len && hpa_ptr(module->start) == at) {
+			files_use(module, -1);
+			return;
+		}
+	}
+}
+
 bool files_at(const struct files *files, unsigned n, struct plane_file *info)
 {
 	for (unsigned i = 0; i < FILES_MAX; i++) {

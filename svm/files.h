@@ -14,7 +14,7 @@ struct file {
 	struct boot_module module; /* name_len 0: the place is free */
 	char own_name[PLANE_NAME_MAX]; /* of an uploaded one */
 	bool uploaded;
-	int users;                 /* guests that name it, each time they do */
+	int users;                 /* guests that name it, each time they do; readers */
 };
 
 /* Belongs to CPU 0; other CPUs read the modules of the guests that they restart, which stay as they are. */
@@ -36,6 +36,8 @@ enum plane_result files_upload_begin(struct files *files, const char *name, size
 				     struct plane_error *error);
 enum plane_result files_upload_end(struct files *files, bool keep, struct plane_error *error);
 enum plane_result files_remove(struct files *files, const char *name, size_t len, struct plane_error *error);
+const uint8_t *files_pin(struct files *files, const char *name, size_t len, uint64_t *size);
+void files_unpin(struct files *files, const uint8_t *at);
 /* Memory that uploads hold, the unfinished one included. */
 uint64_t files_bytes(const struct files *files);
 

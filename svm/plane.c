@@ -225,6 +225,16 @@ static enum plane_result plane_file_remove(const char *name, size_t len, struct 
 	return files_remove(guests_files(), name, len, error);
 }
 
+static const uint8_t *plane_file_pin(const char *name, size_t len, uint64_t *size)
+{
+	return files_pin(guests_files(), name, len, size);
+}
+
+static void plane_file_unpin(const uint8_t *at)
+{
+	files_unpin(guests_files(), at);
+}
+
 /* --- actions --- */
 
 static enum plane_result plane_create(const char *text, size_t size, uint32_t *id, struct plane_error *error)
@@ -282,6 +292,8 @@ const struct plane_ops svm_plane = {
 	.upload_begin = plane_upload_begin,
 	.upload_end = plane_upload_end,
 	.file_remove = plane_file_remove,
+	.file_pin = plane_file_pin,
+	.file_unpin = plane_file_unpin,
 	.create = plane_create,
 	.start = plane_start,
 	.stop = plane_stop,

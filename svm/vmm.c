@@ -195,7 +195,7 @@ static _Noreturn void boot_cpu_loop(void)
 _Noreturn void l0_main(const struct bootinfo *bi, const struct l0_options *options)
 {
 	version = options->version;
-	stays = options->stay || options->turn;
+	stays = options->stay;
 	turn_init(options->turn);
 	guests_init(bi, stays);
 	guest_console_focus(vmm_next(NULL));

@@ -10,7 +10,7 @@
 struct l1;
 
 struct l0_options {
-	bool stay;           /* go on with the monitor when all guests have ended; also when there is a plane */
+	bool stay;           /* go on with the monitor and the plane when all guests have ended */
 	const char *version;
 	plane_turn_fn *turn; /* of the management plane; null: there is none */
 };
