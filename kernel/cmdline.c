@@ -116,8 +116,87 @@ static const char *parse_com1(struct options *o, struct word value)
 	return NULL;
 }
 
+/* --- the network plane --- */
+
+static bool is_name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+static const char *parse_net(struct net_options *n, struct word value)
+{
+	if (!value.len || value.len >= sizeof(n->card))
+		return "net= takes e1000, e1000e, virtio, auto, or a PCI address as in 00:03.0";
+	memcpy(n->card, value.text, value.len);
+	n->card[value.len] = '\0';
+	return NULL;
+}
+
+static const char *parse_token(struct net_options *n, struct word value)
+{
+	if (value.len < NET_TOKEN_MIN || value.len > NET_TOKEN_MAX)
+		return "token= takes 8 to 64 characters";
+	for (size_t i = 0; i < value.len; i++) {
+		if (!is_name_char(value.text[i]))
+			return "token= takes letters, digits, '-', '_' and '.'";
+	}
+	memcpy(n->token, value.text, value.len);
+	n->token[value.len] = '\0';
+	return NULL;
+}
+
+static bool parse_address(struct word w, uint32_t *address)
+{
+	struct word part;
+	uint32_t byte;
+
+	*address = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		if (!next_part(&w, '.', &part) || !parse_number(part, UINT8_MAX, &byte))
+			return false;
+		*address = *address << 8 | byte;
+	}
+	return !w.len;
+}
+
+static bool parse_static(struct net_options *n, struct word address, struct word gateway)
+{
+	struct word number;
+	uint32_t prefix;
+
+	if (!next_part(&address, '/', &number) || !parse_address(number, &n->address))
+		return false;
+	if (!next_part(&address, '/', &number) || !parse_number(number, 30, &prefix) || !prefix || address.len)
+		return false;
+	n->prefix = prefix;
+	n->has_address = true;
+	return !gateway.len || parse_address(gateway, &n->gateway);
+}
+
+static const char *parse_ip(struct net_options *n, struct word list)
+{
+	struct word first, gateway = {"", 0};
+	bool more = next_part(&list, ',', &first);
+
+	n->dhcp = more && is_word(first, "dhcp");
+	if (n->dhcp)
+		more = next_part(&list, ',', &first);
+	if (n->dhcp && !more)
+		return NULL;
+	next_part(&list, ',', &gateway);
+	if (!more || list.len || !parse_static(n, first, gateway))
+		return "ip= takes dhcp, or an address as in 10.0.2.15/24,10.0.2.2, or both with a comma";
+	return NULL;
+}
+
 static const char *parse_option(struct options *o, struct word w)
 {
+	if (strip(&w, "net="))
+		return parse_net(&o->net, w);
+	if (strip(&w, "ip="))
+		return parse_ip(&o->net, w);
+	if (strip(&w, "token="))
+		return parse_token(&o->net, w);
 	if (strip(&w, "console="))
 		return parse_console(o, w);
 	if (strip(&w, "com1="))
@@ -139,6 +218,7 @@ struct cmdline_error cmdline_parse(struct options *options, const char *line)
 		.screen = true,
 		.com1_port = COM1_PORT,
 		.com1_baud = BAUD_MAX,
+		.net.dhcp = true,
 	};
 	while (next_part(&rest, ' ', &w)) {
 		const char *what = parse_option(options, w);

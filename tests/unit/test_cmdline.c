@@ -76,6 +76,56 @@ static void com1(void **state)
 	refuse("com1=0x3f8,9600,8n1", "com1=0x3f8,9600,8n1");
 }
 
+static void network(void **state)
+{
+	const struct net_options *n = &options.net;
+
+	(void)state;
+	accept("");
+	assert_true(!n->card[0] && n->dhcp && !n->has_address && !n->token[0]);
+	accept("net=00:03.0 ip=dhcp token=abc_DEF-1.2");
+	assert_string_equal(n->card, "00:03.0");
+	assert_true(n->dhcp && !n->has_address);
+	assert_string_equal(n->token, "abc_DEF-1.2");
+	accept("ip=10.0.2.15/24,10.0.2.2");
+	assert_true(!n->dhcp && n->has_address);
+	assert_int_equal(n->address, 0x0A00020F);
+	assert_int_equal(n->prefix, 24);
+	assert_int_equal(n->gateway, 0x0A000202);
+	accept("ip=dhcp,192.168.255.1/16");
+	assert_true(n->dhcp && n->has_address);
+	assert_int_equal(n->address, 0xC0A8FF01);
+	assert_int_equal(n->gateway, 0);
+	refuse("net=", "net=");
+	refuse("net=a-name-too-long-for-it", "net=a-name-too-long-for-it");
+	refuse("token=1234567", "token=1234567");
+	refuse("token=12345678/", "token=12345678/");
+	refuse("ip=", "ip=");
+	refuse("ip=static", "ip=static");
+	refuse("ip=10.0.2.15", "ip=10.0.2.15");
+	refuse("ip=10.0.2.15/0", "ip=10.0.2.15/0");
+	refuse("ip=10.0.2.15/31", "ip=10.0.2.15/31");
+	refuse("ip=10.0.2/24", "ip=10.0.2/24");
+	refuse("ip=10.0.2.256/24", "ip=10.0.2.256/24");
+	refuse("ip=10.0.2.1.5/24", "ip=10.0.2.1.5/24");
+	refuse("ip=10.0.2.15/24,gate", "ip=10.0.2.15/24,gate");
+	refuse("ip=10.0.2.15/24,10.0.2.2,10.0.2.3", "ip=10.0.2.15/24,10.0.2.2,10.0.2.3");
+	refuse("ip=dhcp,dhcp", "ip=dhcp,dhcp");
+}
+
+/* The longest token, and one more. */
+static void longest_token(void **state)
+{
+	char line[100] = "token=";
+
+	(void)state;
+	memset(line + 6, 't', NET_TOKEN_MAX);
+	accept(line);
+	assert_int_equal(strlen(options.net.token), NET_TOKEN_MAX);
+	line[6 + NET_TOKEN_MAX] = 't';
+	refuse(line, line);
+}
+
 static void unknown(void **state)
 {
 	(void)state;
@@ -93,6 +143,8 @@ int main(void)
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(console),
 		cmocka_unit_test(com1),
+		cmocka_unit_test(network),
+		cmocka_unit_test(longest_token),
 		cmocka_unit_test(unknown),
 	};
 
