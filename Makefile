@@ -26,7 +26,7 @@ include tests/guest/build.mk
 include tests/bench/bench.mk
 include tests/tests.mk
 
-FOLDERS := boot kernel drivers svm nested vdev
+FOLDERS := boot kernel drivers svm nested vdev net
 # svm/offsets.c is never linked: see the rule of offsets.inc.
 C_FILES   := $(filter-out svm/offsets.c,$(wildcard $(FOLDERS:%=%/*.c)))
 ASM_FILES := $(wildcard $(FOLDERS:%=%/*.asm))
@@ -49,16 +49,17 @@ INCLUDES        := -I. -Iinclude
 INCLUDES_nested := -Iinclude
 INCLUDES_vdev   := -Iinclude
 INCLUDES_svm    := -I. -Iinclude $(ZYDIS_CFLAGS)
+INCLUDES_net    := -I. -Iinclude $(LWIP_CFLAGS)
 includes = $(or $(INCLUDES_$(firstword $(subst /, ,$(1)))),$(INCLUDES))
 
 .PHONY: all iso clean
 all: $(O)/nestling.iso
 
-$(O)/nestling.elf: $(OBJS) $(ZYDIS_OBJS) boot/linker.ld
+$(O)/nestling.elf: $(OBJS) $(ZYDIS_OBJS) $(LWIP_OBJS) boot/linker.ld
 	echo "  LD   $@"
 	$(CC) $(CFLAGS) $(LDFLAGS) -T boot/linker.ld -o $@ $(filter %.o,$^)
 
-$(O)/%.o: %.c | $(DEPS_STAMP) $(ZYDIS_READY)
+$(O)/%.o: %.c | $(DEPS_STAMP) $(ZYDIS_READY) $(LWIP_READY)
 	echo "  CC   $<"
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(call lto,$<) $(call includes,$<) -MMD -MP -c -o $@ $<
@@ -68,11 +69,15 @@ $(O)/%.asm.o: %.asm | $(DEPS_STAMP)
 	mkdir -p $(@D)
 	nasm -f elf64 -I$(O)/ -MD $(@:.o=.d) -MP -o $@ $<
 
+$(O)/net/page.asm.o: net/page.html
+# The compiler takes what a system header includes for a system header, too, and names it not.
+$(filter $(O)/net/%,$(OBJS)): net/lwipopts.h net/arch/cc.h
+
 # Our own functions must not be turned into calls of themselves.
 $(O)/kernel/string.o: CFLAGS += -fno-tree-loop-distribute-patterns
 
 # Offsets of C structs for NASM: the compiler writes "->NAME $n" lines, sed makes them %defines.
-$(O)/svm/offsets.inc: svm/offsets.c | $(DEPS_STAMP) $(ZYDIS_READY)
+$(O)/svm/offsets.inc: svm/offsets.c | $(DEPS_STAMP) $(ZYDIS_READY) $(LWIP_READY)
 	mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(INCLUDES_svm) -MMD -MP -MT $@ -MF $(@:.inc=.d) -S -o $(@:.inc=.s) $<
 	sed -n 's/^->\([A-Z0-9_]*\) \$$\{0,1\}\(-\{0,1\}[0-9]*\)$$/%define \1 \2/p' $(@:.inc=.s) >$@

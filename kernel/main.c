@@ -8,6 +8,8 @@
 #include <amd/msr.h>
 
 #include "drivers/ioapic.h"
+#include "drivers/nic.h"
+#include "drivers/pci.h"
 #include "drivers/screen.h"
 #include "drivers/uart.h"
 #include "kernel/acpi.h"
@@ -25,6 +27,7 @@
 #include "kernel/smp.h"
 #include "kernel/time.h"
 #include "kernel/trap.h"
+#include "net/net.h"
 #include "svm/enable.h"
 #include "svm/vmm.h"
 
@@ -148,6 +151,21 @@ static void bring_up_interrupts(void)
 	     (unsigned long long)(time_tsc_khz() % 1000));
 }
 
+/* Null, and why, when there is no such card: guests run all the same. */
+static struct nic *open_card(void)
+{
+	char error[NIC_ERROR_MAX];
+	struct nic *nic;
+
+	if (!options.net.card[0])
+		return NULL;
+	pci_init(&acpi, &boot);
+	nic = nic_open(options.net.card, error);
+	if (!nic)
+		klog("net: %s", error);
+	return nic;
+}
+
 static void enable_svm(void *unused)
 {
 	(void)unused;
@@ -176,6 +194,12 @@ _Noreturn void kernel_main(uint32_t magic, uint64_t tags)
 	bring_up_memory();
 	bring_up_acpi();
 	bring_up_interrupts();
+
+	struct nic *nic = open_card();
+
 	bring_up_cpus();
-	l0_main(&boot, &(struct l0_options){.stay = options.stay, .version = NESTLING_VERSION});
+	if (nic)
+		net_init(nic, &options.net, &svm_plane);
+	l0_main(&boot, &(struct l0_options){
+			       .stay = options.stay, .version = NESTLING_VERSION, .turn = nic ? net_turn : NULL});
 }

@@ -7,16 +7,16 @@
 
 DEPS_STAMP := build/packages.stamp
 
-PACKAGES_BUILD := gcc libc6-dev binutils nasm acpica-tools python3 dpkg-dev
+PACKAGES_BUILD := gcc libc6-dev binutils nasm acpica-tools python3 dpkg-dev xz-utils
 PACKAGES_ISO   := grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools
 PACKAGES_QEMU  := qemu-system-x86 ovmf
 # bochs-term is the smallest of the displays that the bochs package asks for one of.
 PACKAGES_BOCHS := bochs bochs-term bochsbios vgabios
-PACKAGES_TEST  := libcmocka-dev python3-pytest python3-pexpect
+PACKAGES_TEST  := libcmocka-dev python3-pytest python3-pexpect python3-prometheus-client curl
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_ISO) $(PACKAGES_QEMU) \
 	$(PACKAGES_BOCHS) $(PACKAGES_TEST)
 
-# Debian's own interpreter: python3-pytest and python3-pexpect belong to it,
+# Debian's own interpreter: the python3-* packages above belong to it,
 # whatever other python3 comes first in PATH.
 PYTHON := /usr/bin/python3
 

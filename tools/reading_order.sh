@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 list=docs/reading-order.md
-sources() { find include boot kernel drivers svm nested vdev -name '*.[ch]' -o -name '*.asm'; }
+sources() { find include boot kernel drivers svm nested vdev net -name '*.[ch]' -o -name '*.asm'; }
 named() { grep -oE '`[a-z0-9_/]+\.(c|h|asm)`' "$list" | tr -d '`'; }
 
 status=0

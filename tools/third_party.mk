@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 #
-# tools/third_party.mk - Zydis, the instruction decoder, and the zycore headers it
-# needs. Downloaded once, pinned, never committed; only the decoder is compiled,
-# freestanding. People not on Debian: make ZYDIS_DIR=... ZYCORE_DIR=... (directories
-# that hold include/Zydis and src, and include/Zycore).
-# For others: ZYDIS_OBJS (link them), ZYDIS_CFLAGS (to include <Zydis/Zydis.h>),
-# ZYDIS_READY (order-only prerequisite of whatever includes it).
+# tools/third_party.mk - Zydis, the instruction decoder, with the zycore headers it
+# needs, and lwIP, the TCP/IP stack. Downloaded once, pinned, never committed; only
+# what is used is compiled, freestanding. People not on Debian, and other versions:
+# make ZYDIS_DIR=... ZYCORE_DIR=... LWIP_DIR=... (directories that hold include/Zydis
+# and src; include/Zycore; src/include/lwip). lwIP may be 2.1.x or 2.2.x.
+# For others, with X for ZYDIS and LWIP: X_OBJS (link them), X_CFLAGS (to include
+# <Zydis/Zydis.h>, <lwip/...>), X_READY (order-only prerequisite of what includes it).
 
 THIRD_PARTY := build/third_party
 
@@ -42,3 +43,28 @@ $(ZYDIS_OBJS): $(THIRD_PARTY)/obj/%.o: tools/third_party.mk | $(ZYDIS_READY)
 	@echo "  CC   zydis/src/$*.c"
 	@mkdir -p $(@D)
 	$(CC) $(ZYDIS_OWN_CFLAGS) $(ZYDIS_CFLAGS) -I$(ZYDIS_DIR)/src -c -o $@ $(ZYDIS_DIR)/src/$*.c
+
+LWIP_VERSION := 2.1.3+dfsg1
+LWIP_SHA256  := 0a8276d09fc4e97bbba2f953d74af2388fc2195ea156be9d7589e297a68fde24
+LWIP_DIR     := $(THIRD_PARTY)/lwip-2.1.3
+
+LWIP_READY := $(LWIP_DIR)/src/include/lwip/init.h
+LWIP_CFLAGS := -Inet -isystem $(LWIP_DIR)/src/include
+LWIP_PARTS := core/def core/inet_chksum core/init core/ip core/mem core/memp core/netif core/pbuf core/stats \
+	core/tcp core/tcp_in core/tcp_out core/timeouts core/udp \
+	$(addprefix core/ipv4/,dhcp etharp icmp igmp ip4 ip4_addr) \
+	$(addprefix core/ipv6/,ethip6 icmp6 inet6 ip6 ip6_addr mld6 nd6) netif/ethernet apps/mdns/mdns
+# 2.2 has mDNS in three pieces.
+LWIP_PARTS += $(patsubst $(LWIP_DIR)/src/%.c,%,$(wildcard $(LWIP_DIR)/src/apps/mdns/mdns_*.c))
+LWIP_OBJS := $(LWIP_PARTS:%=$(THIRD_PARTY)/obj/lwip/%.o)
+
+LWIP_OWN_CFLAGS := -std=gnu11 -O2 -g -w -ffreestanding -fno-pic -fno-pie -fno-strict-aliasing -fno-common \
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only
+
+$(THIRD_PARTY)/lwip-2.1.3/src/include/lwip/init.h: | $(ZYDIS_DIR)/include/Zydis/Zydis.h
+	@tools/third_party.sh lwip $(LWIP_VERSION) $(LWIP_SHA256) $(THIRD_PARTY)/lwip-2.1.3
+
+$(LWIP_OBJS): $(THIRD_PARTY)/obj/lwip/%.o: tools/third_party.mk net/lwipopts.h net/arch/cc.h | $(LWIP_READY)
+	@echo "  CC   lwip/src/$*.c"
+	@mkdir -p $(@D)
+	$(CC) $(LWIP_OWN_CFLAGS) $(LWIP_CFLAGS) -c -o $@ $(LWIP_DIR)/src/$*.c

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# tools/third_party.sh zydis|zycore VERSION SHA256 DIR - downloads one third-party
+# tools/third_party.sh zydis|zycore|lwip VERSION SHA256 DIR - downloads one third-party
 # source with apt and unpacks it to DIR. A private source list beside DIR names
 # Debian 12 and its sources, on the mirror that this machine uses; the machine's
 # own apt configuration is read but never changed. Called by tools/third_party.mk.
@@ -18,7 +18,7 @@ die() {
     exit 1
 }
 
-for tool in apt-get dpkg-deb sha256sum tar; do
+for tool in apt-get dpkg-deb sha256sum tar xz; do
     command -v "$tool" >/dev/null || die "cannot fetch $what $version: no $tool here"
 done
 
@@ -33,7 +33,7 @@ private_apt_get() {
         -o Dir::Cache="$apt_dir" -o Dir::Cache::Archives="$apt_dir" "$@"
 }
 
-# Both sources want the lists; one download serves them.
+# All sources want the lists; one download serves them.
 if [ ! -e "$apt_dir/updated" ]; then
     # shellcheck disable=SC2016 # apt fills these in
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' \
@@ -52,14 +52,14 @@ rm -rf "$dir.new"
 mkdir -p "$dir.new"
 cd "$dir.new"
 case $what in
-zydis)
-    private_apt_get source --download-only --tar-only zydis ||
-        die "cannot download zydis $version; check the network"
-    tarball=zydis_$version.orig.tar.gz
-    [ -e "$tarball" ] || die "Debian has another zydis than $version now: $(ls)"
+zydis | lwip)
+    private_apt_get source --download-only --tar-only "$what" ||
+        die "cannot download $what $version; check the network"
+    tarball=$(echo "${what}_$version".orig.tar.*)
+    [ -e "$tarball" ] || die "Debian has another $what than $version now: $(ls)"
     echo "$sha256  $tarball" | sha256sum --check --quiet ||
         die "$tarball is not the file that was pinned"
-    tar --strip-components=1 -xzf "$tarball"
+    tar --strip-components=1 -xf "$tarball"
     rm "$tarball"
     ;;
 zycore)
