@@ -128,7 +128,7 @@ class Programs(pytest.File):
         for program in sorted(glob.glob(UNIT_PROGRAMS)):
             if os.access(program, os.X_OK) and "." not in os.path.basename(program):
                 yield item("unit:" + os.path.basename(program), unit_results, program)
-        for cpu in budget.CPUS if group == "test" else ():
+        for cpu in (*budget.CPUS, budget.PLANE) if group == "test" else ():
             yield item("budget:" + cpu, budget.results, cpu)
         for run in runs.load(str(self.path)):
             if run.group == "check" or run.group == group:

@@ -35,6 +35,16 @@ race: deps
 	$(MAKE) --no-print-directory all guest-kernels
 	$(PYTHON) -B tests/system/run.py race build/race-$(SEED).log COUNT=$(COUNT) SEED=$(SEED)
 
+# The network plane under ten minutes of frames that nobody should send.
+net-flood: deps
+	$(MAKE) --no-print-directory all payload
+	$(PYTHON) -B tests/system/run.py net-flood-long build/net-flood.log </dev/null
+
+# How fast it is, beside Linux on the same card.
+net-speed: deps
+	$(MAKE) --no-print-directory all payload
+	$(PYTHON) -B tests/system/run.py net-speed build/net-speed.log </dev/null
+
 # Under three minutes: guards, unit tests, the short runs.
 check: deps
 	$(MAKE) --no-print-directory $(TEST_PARTS) payload

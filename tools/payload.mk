@@ -11,7 +11,7 @@ GUEST_STAMP := $(GUEST_ROOT)/unpacked.stamp
 
 GUEST_PACKAGES := linux-image-amd64 busybox-static qemu-system-x86
 
-PAYLOAD_FILES := $(addprefix $(PAYLOAD)/,vmlinuz l1-small.cpio.gz l1-qemu.cpio.gz l1-deep.cpio.gz)
+PAYLOAD_FILES := $(addprefix $(PAYLOAD)/,vmlinuz l1-small.cpio.gz l1-qemu.cpio.gz l1-deep.cpio.gz net-linux.cpio.gz)
 
 .PHONY: payload
 payload: $(PAYLOAD_FILES)

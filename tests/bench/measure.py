@@ -33,7 +33,7 @@ def parse(console):
 
 def qemu(name, cpu, arguments, limit, icount=True):
     """Runs QEMU to its end; the console's text. It is kept as build/bench/<name>.log."""
-    command = ["qemu-system-x86_64", "-nographic", "-no-reboot", "-net", "none", "-smp", "1",
+    command = ["qemu-system-x86_64", "-nographic", "-no-reboot", "-nic", "none", "-smp", "1",
                "-cpu", CPUS[cpu], *arguments]
     if icount:
         command += ["-icount", "shift=0,sleep=off"]
@@ -63,13 +63,13 @@ def measured(name, cpu, arguments, limit, last):
     return found
 
 
-def iso(name, cpu, guests, **modules):
-    """An ISO of Nestling with the guests described; QEMU's options to boot it."""
+def iso(name, cpu, guests, options="", **modules):
+    """An ISO of Nestling with its options and the guests described; QEMU's options to boot it."""
     stem = f"{OUT}/{name}-{cpu}"
     with open(stem + ".cfg", "w", encoding="ascii") as f:
         f.write(guests)
     modules["nestling.cfg"] = stem + ".cfg"
-    made = subprocess.run(["iso/mkiso.sh", "-o", stem + ".iso", "-k", "build/nestling.elf",
+    made = subprocess.run(["iso/mkiso.sh", "-o", stem + ".iso", "-k", "build/nestling.elf", "-c", options,
                            *(f"{module}={path}" for module, path in modules.items())],
                           capture_output=True, text=True, check=False)
     if made.returncode:
@@ -90,11 +90,14 @@ def bare_linux(cpu):
                      "-append", LINUX_OPTIONS], LIMIT, "end")
 
 
-def nestling_ops(cpu):
-    """The bare kernel under Nestling."""
+def nestling_ops(cpu, plane=False):
+    """The bare kernel under Nestling; with a network plane, on the same CPU, that nobody talks to."""
+    name = "nestling-plane" if plane else "nestling-ops"
     guests = "guest bench\n  memory 128M\n  image bench_ops.elf\n"
-    boot = iso("nestling-ops", cpu, guests, **{"bench_ops.elf": OPS})
-    return measured("nestling-ops", cpu, ["-m", "512M", *boot], LIMIT, "npf")
+    boot = iso(name, cpu, guests, "net=e1000 ip=10.0.2.15/24" if plane else "", **{"bench_ops.elf": OPS})
+    if plane:
+        boot += ["-netdev", "user,id=net0", "-device", "e1000,netdev=net0"]
+    return measured(name, cpu, ["-m", "512M", *boot], LIMIT, "npf")
 
 
 def nestling_company(cpu, others=7):

@@ -13,6 +13,8 @@ import subprocess
 import pexpect
 import pexpect.fdpexpect
 
+import network
+
 OVMF = "/usr/share/OVMF/OVMF_{}_4M.fd"
 BOCHS_FILES = "build/tests/bochs"
 
@@ -66,7 +68,7 @@ class Qemu:
 
     @staticmethod
     def _machine(run):
-        return ["qemu-system-x86_64", "-nographic", "-no-reboot", "-net", "none",
+        return ["qemu-system-x86_64", "-nographic", "-no-reboot", *network.qemu_options(run),
                 "-cpu", run.cpu, "-smp", run.smp, "-m", run.memory]
 
     def closed(self):
@@ -118,6 +120,8 @@ class Bochs:
                                megabytes=megabytes, host=min(megabytes, 1024),
                                all_cpus="".join(f", cpu{n}=report" for n in cpus),
                                ignore_cpus="".join(f", cpu{n}=ignore" for n in cpus))
+        if run.net:
+            text += network.bochs_options(run, stem + ".slirp")
         with open(stem + ".rc", "w", encoding="ascii") as rc:
             rc.write(text)
         with open(stem + ".go", "w", encoding="ascii") as go:

@@ -4,6 +4,7 @@
 Touches only files below build/. What a run consists of comes from tests/guests.cfg by runs.py;
 what becomes of its outcome is decided by the caller, tests/conftest.py or run.py.
 """
+import importlib
 import os
 import re
 import subprocess
@@ -12,7 +13,9 @@ import time
 import pexpect
 
 import engines
+import network
 import results
+from outcome import Broken, Failed
 
 KERNEL = "build/nestling.elf"
 
@@ -21,14 +24,6 @@ FATAL = r"nestling: (?:panic|error): [^\r\n]*|Kernel panic[^\r\n]*"
 # L0 says this before it switches the machine off. Without it QEMU's end was a
 # reset, which -no-reboot turns into the same exit status 0.
 FAREWELL = r"nestling: power off"
-
-
-class Failed(Exception):
-    """What ran did not do what it should; the message says where."""
-
-
-class Broken(Exception):
-    """The run itself could not be done; it says nothing about what was to be tested."""
 
 
 def make_iso(run, directory):
@@ -123,6 +118,8 @@ def hold_dialogue(run, console):
     for kind, text in run.dialogue:
         if kind == "<":
             console.wait_for(text)
+        elif kind == "@":
+            getattr(importlib.import_module("plane"), "step_" + text)(run, console)
         else:
             console.type(text + "\r" if kind == ">" else text)
     if run.end == "off":
@@ -133,6 +130,7 @@ def hold_dialogue(run, console):
 def perform(run, log_path, echo=None):
     """Does the run. Raises Failed or Broken; the console is in log_path, live on echo."""
     iso = make_iso(run, "build/tests/iso")
+    run.ports = run.ports or network.choose_ports(usual=False)
     _attend(run, iso, engines.start, hold_dialogue, log_path, echo)
     with open(log_path, encoding="latin-1") as log:
         defect = results.host_defect(log.read(), [text for kind, text in run.dialogue if kind == "<"],

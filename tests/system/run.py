@@ -11,9 +11,12 @@ import os
 import sys
 
 import machine
+import network
 import runs
 from engines import Qemu
 
+URL = ("Network plane: http://127.0.0.1:{p80}/ (monitor: telnet 127.0.0.1 {p2300}, first guest: {p2301}); "
+       "the token is on the console.")
 HELP = "Ctrl-A X ends QEMU; every other key goes to the console."
 
 
@@ -23,6 +26,9 @@ def main():
     name, log, *words = sys.argv[1:]
     try:
         run = runs.find(name)
+        run.ports = network.choose_ports(usual=True)
+        if run.net:
+            print(URL.format(**{f"p{port}": ours for port, ours in run.ports.items()}), flush=True)
         for word, _, value in (pair.partition("=") for pair in words):
             run.guests = run.guests.replace("{" + word + "}", value)
         if sys.stdin.isatty():

@@ -44,8 +44,11 @@ class Run:
     control: str = ""
     words: str = ""
     excused: tuple = ()
+    net: str = ""
+    flood: int = 20
     end: str = "off"
     limit: int = 120
+    ports: dict = None  # of the network plane; machine.choose_ports()
 
     def check(self):
         allowed = {"group": GROUPS, "engine": ("qemu", "bochs"), "firmware": ("bios", "uefi"), "media": ("cd", "usb"),
@@ -88,9 +91,9 @@ class Run:
 def _dialogue(name, text):
     steps, begin, times = [], 0, None
     for line in filter(None, text.splitlines()):
-        match = re.fullmatch(r"([<>!*]) ?(.*)", line)
+        match = re.fullmatch(r"([<>!*@]) ?(.*)", line)
         if not match:
-            raise ConfigError(f"[{name}] dialogue line begins with none of < > ! *: {line!r}")
+            raise ConfigError(f"[{name}] dialogue line begins with none of < > ! * @: {line!r}")
         kind, step = match.groups()
         if kind == "*":
             if (times is None) != step.isdecimal():
@@ -125,7 +128,7 @@ def _run(name, section, kernel):
             value = value + "\n" if value else ""
         elif key == "scenarios":
             value = value == "yes"
-        elif key in ("limit", "depth"):
+        elif key in ("limit", "depth", "flood"):
             value = int(value)
         elif key not in Run.__dataclass_fields__:
             raise ConfigError(f"[{name}] has the unknown key {key!r}")

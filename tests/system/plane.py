@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""tests/system/plane.py - the network plane from outside: what "@ NAME" in a dialogue does.
+
+Each step_NAME(run, console) talks to the run's Nestling over QEMU's user network (run.ports: what
+is a port of the guest's is which of ours, on the loopback) and raises machine.Failed. Nothing here
+looks at the console but by console.wait_for().
+"""
+import http.client
+import json
+import random
+import re
+import socket
+import subprocess
+import threading
+import time
+
+from prometheus_client.parser import text_string_to_metric_families
+
+import wire
+from outcome import Failed
+
+TOKEN = "a-token-for-tests"
+KERNEL, INITRD = "build/payload/vmlinuz", "build/payload/l1-small.cpio.gz"
+GUEST = """guest second
+  memory 192M
+  image kernel-up
+  initrd initrd-up
+  cmdline console=ttyS0
+  nested on
+"""
+
+
+def check(good, what):
+    if not good:
+        raise Failed(what)
+
+
+class Plane:
+    """HTTP to one Nestling."""
+
+    def __init__(self, run, token=TOKEN):
+        self.port, self.ports, self.token = run.ports[80], run.ports, token
+
+    def request(self, method, path, body=None, token=True, headers=None, timeout=30):
+        """(status, headers, body) of one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = dict(headers or {})
+        if token:
+            headers["Authorization"] = "Bearer " + (token if isinstance(token, str) else self.token)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Failed(f"{method} {path}: {type(error).__name__}: {error}") from error
+        finally:
+            connection.close()
+
+    def get(self, path):
+        status, _, body = self.request("GET", path)
+        check(status == 200, f"GET {path} answers {status}: {body[:200]}")
+        return json.loads(body)
+
+    def do(self, method, path, body=None, want=(200, 201)):
+        status, _, answer = self.request(method, path, body)
+        check(status in want, f"{method} {path} answers {status}: {answer[:200]}")
+        return json.loads(answer)
+
+    def wait(self, seconds=60):
+        """Until it answers at all: DHCP takes a moment."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.get("/api/host")
+            except Failed:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    def metrics(self):
+        status, _, body = self.request("GET", "/metrics", token=False)
+        check(status == 200, f"/metrics answers {status}")
+        families = list(text_string_to_metric_families(body.decode()))
+        names = [family.name for family in families]
+        check(len(names) == len(set(names)), f"/metrics has a family twice: {names}")
+        return families
+
+    def counter(self, name, **labels):
+        """The sum of the samples of that name that have these labels."""
+        return sum(sample.value for family in self.metrics() for sample in family.samples
+                   if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def curl(*arguments):
+    done = subprocess.run(["curl", "-sS", "-m", "60", *arguments], capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"curl {arguments[-1]}: {done.stderr}")
+    return done.stdout
+
+
+class Stream(threading.Thread):
+    """A guest's console by HTTP, read in the background."""
+
+    def __init__(self, plane, guest):
+        super().__init__(daemon=True)
+        self.plane, self.guest, self.text, self.ended = plane, guest, "", False
+        self.start()
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.plane.port, timeout=300)
+        connection.request("GET", f"/api/guests/{self.guest}/console",
+                           headers={"Authorization": "Bearer " + self.plane.token})
+        answer = connection.getresponse()
+        try:
+            while data := answer.read1(65536):
+                self.text += data.decode("latin-1")
+            self.ended = True
+        except (OSError, http.client.HTTPException):
+            pass
+
+    def wait_for(self, pattern, seconds=120):
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.text):
+            check(time.monotonic() < end, f"no {pattern!r} on the console of {self.guest}: {self.text[-300:]!r}")
+            time.sleep(0.1)
+
+
+def tcp_console(plane, port, token=TOKEN):
+    s = socket.create_connection(("127.0.0.1", plane.ports[port]), timeout=30)
+    read_until(s, b"token: ")
+    s.sendall(token.encode() + b"\r\n")
+    return s
+
+
+def read_until(s, text, seconds=30):
+    s.settimeout(seconds)
+    got = b""
+    try:
+        while text not in got:
+            data = s.recv(4096)
+            check(data, f"connection ended before {text!r}: {got[-200:]!r}")
+            got += data
+    except OSError as error:
+        raise Failed(f"no {text!r}: {error}: {got[-200:]!r}") from error
+    return got
+
+
+# --- steps ---
+
+def step_whole(run, console):
+    """All that a person does: watch, upload, start, type, destroy; memory is as before."""
+    plane = Plane(run)
+    host = plane.wait()
+    base = f"http://127.0.0.1:{plane.port}"
+    check(host["cpus"] == int(run.smp) and host["guests"] == 1, f"odd host: {host}")
+    check("np" in host["svm_features"].split(), f"no np in {host['svm_features']}")
+    check(json.loads(curl(base + "/api/guests"))[0]["state"] == "running", "the first guest does not run")
+    check("<title>Nestling" in curl(base + "/"), "no page at /")
+    errors(plane)
+    auth = ("-H", "Authorization: Bearer " + TOKEN)
+    free = plane.get("/api/host")["memory"]["free"]
+    curl(*auth, "-f", "-T", KERNEL, base + "/api/files/kernel-up")
+    curl(*auth, "-f", "-T", INITRD, base + "/api/files/initrd-up")
+    with open(KERNEL, "rb") as f:
+        check(plane.request("GET", "/api/files/kernel-up")[2] == f.read(), "the kernel comes back otherwise")
+    curl(*auth, "-f", "--data-binary", GUEST, base + "/api/guests")
+    plane.do("DELETE", "/api/files/kernel-up", want=(409,))
+    stream = Stream(plane, "second")
+    plane.do("POST", "/api/guests/second/start")
+    stream.wait_for("L2: hello from level 2")
+    stream.wait_for("L1 # ")
+    number = plane.get("/api/guests/second")["number"]
+    s = tcp_console(plane, 2300 + number)
+    s.sendall(b"echo typed-$((6*7))\r\n")
+    read_until(s, b"typed-42")
+    stream.wait_for("typed-42")
+    counters_move(plane, stream)
+    monitor(plane)
+    plane.do("DELETE", "/api/guests/second")
+    read_until(s, b"the guest is gone")
+    stream.join(10)
+    check(stream.ended, "the console stream goes on without a guest")
+    for name in ("kernel-up", "initrd-up"):
+        plane.do("DELETE", "/api/files/" + name)
+    after = plane.get("/api/host")["memory"]["free"]
+    check(after == free, f"{free} bytes were free, now {after}")
+
+
+def step_small(run, console):
+    """The same with a kernel of one page, where a Linux would take too long."""
+    plane = Plane(run)
+    plane.wait()
+    errors(plane)
+    free = plane.get("/api/host")["memory"]["free"]
+    with open("build/tests/guest/echo.elf", "rb") as f:
+        kernel = f.read()
+    plane.do("PUT", "/api/files/echo-up", kernel)
+    check(plane.request("GET", "/api/files/echo-up")[2] == kernel, "the kernel comes back otherwise")
+    plane.do("POST", "/api/guests", b"guest second\n memory 32M\n image echo-up\n")
+    stream = Stream(plane, "second")
+    plane.do("POST", "/api/guests/second/start")
+    stream.wait_for("echo is there")
+    plane.do("POST", "/api/guests/second/console", b"typed\r")
+    stream.wait_for("echo typed")
+    check(plane.counter("nestling_exits_total", guest="second", level="1") > 0, "no exits")
+    plane.do("DELETE", "/api/guests/second")
+    plane.do("DELETE", "/api/files/echo-up")
+    after = plane.get("/api/host")["memory"]["free"]
+    check(after == free, f"{free} bytes were free, now {after}")
+
+
+def errors(plane):
+    """Every one has its status, and none touches a guest."""
+    before = [guest["state"] for guest in plane.get("/api/guests")]
+    for status, method, path, body, token in (
+            (401, "DELETE", "/api/guests/linux", None, False),
+            (401, "DELETE", "/api/guests/linux", None, "wrong-token"),
+            (401, "GET", "/api/guests/linux/console", None, False),
+            (401, "PUT", "/api/files/x", b"abc", "a-token-for-testz"),
+            (413, "POST", "/api/guests", b"x" * 5000, True),
+            (400, "POST", "/api/guests", b"guest linux\n colour blue\n", True),
+            (400, "PUT", "/api/files/a b".replace(" ", "%20"), b"abc", True),
+            (404, "GET", "/api/nothing", None, True),
+            (404, "POST", "/api/guests/nobody/stop", None, True),
+            (404, "GET", "/api/files/nothing", None, True),
+            (405, "DELETE", "/api/host", None, True)):
+        got, _, answer = plane.request(method, path, body, token)
+        check(got == status, f"{method} {path} answers {got}, not {status}: {answer[:200]}")
+        check(json.loads(answer)["error"], f"{method} {path} says nothing about its {status}")
+    check(b" 413 " in raw(plane, b"PUT /api/files/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+                          + TOKEN.encode() + b"\r\nContent-Length: 99999999999\r\n\r\n"), "no 413 for a huge file")
+    check(b" 400 " in raw(plane, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n"), "no 400 for garbage")
+    check(before == [guest["state"] for guest in plane.get("/api/guests")], "an error touched a guest")
+
+
+def raw(plane, request):
+    with socket.create_connection(("127.0.0.1", plane.port), timeout=30) as s:
+        s.sendall(request)
+        return read_until(s, b"\r\n")
+
+
+def counters_move(plane, stream):
+    """/metrics while the second guest runs L2s."""
+    before = plane.counter("nestling_vmruns_total", guest="second")
+    exits = plane.counter("nestling_exits_total", guest="second", level="2")
+    check(plane.counter("nestling_guest_running", guest="second") == 1, "the second guest does not run")
+    stream.text = ""
+    plane.do("POST", "/api/guests/second/console", b"l2-hello; echo done-$((1+1))\r")
+    stream.wait_for("done-2")
+    check(plane.counter("nestling_vmruns_total", guest="second") > before, "VMRUNs do not move")
+    check(plane.counter("nestling_exits_total", guest="second", level="2") > exits, "exits of L2 do not move")
+
+
+def monitor(plane):
+    with tcp_console(plane, 2300) as s:
+        read_until(s, b"nestling> ")
+        s.sendall(b"vms\r\n")
+        got = read_until(s, b"memory free")
+        check(b"second" in got, f"vms shows no second guest: {got!r}")
+
+
+def step_slow(run, console):
+    """200 slow clients at once: others are answered, the guest and the monitor go on."""
+    plane = Plane(run)
+    plane.wait()
+    clients = []
+    for _ in range(200):
+        try:
+            s = socket.create_connection(("127.0.0.1", plane.port), timeout=5)
+            s.sendall(b"GET /api/host HTTP/1.1\r\nHos")
+            clients.append(s)
+        except OSError:
+            pass
+    check(len(clients) > 150, f"only {len(clients)} of 200 clients could connect")
+    time.sleep(1.5)
+    answered = 0
+    for _ in range(20):
+        try:
+            answered += plane.request("GET", "/api/host", timeout=5)[0] == 200
+        except Failed:
+            pass
+    check(answered >= 15, f"only {answered} of 20 requests were answered beside slow clients")
+    alive(console, "slow")
+    for s in clients:
+        s.close()
+    plane.wait()
+
+
+def alive(console, word):
+    """The first guest's shell, and the monitor, on the local console."""
+    console.type("\x1d" + "1")
+    console.type(f"echo {word}-$((40+2))\r")
+    console.wait_for(word + "-42")
+    console.type("\x1d" + "m")
+    console.wait_for("nestling> ")
+    console.type("vms\r")
+    console.wait_for("memory free")
+
+
+def step_flood(run, console):
+    """A SYN flood, then random frames, from a peer on the same wire; the plane works afterwards."""
+    plane = Plane(run)
+    plane.wait()
+    peer = wire.Wire(run.ports["wire"], run.ports["wire-back"])
+    for attack in (peer.syn_flood, peer.random_frames):
+        begin = time.monotonic()
+        attack(run.flood / 2)
+        took = time.monotonic() - begin
+        alive(console, attack.__name__.replace("_", "-"))
+        plane.wait(30)
+        print(f"\n{run.name}: {attack.__name__}: {peer.sent} frames in {took:.0f} s", flush=True)
+    check(plane.counter("nestling_net_received_frames_total") > 1000, "the flood did not arrive")
+    # A connection and an upload, as ever.
+    body = random.randbytes(300000)
+    plane.do("PUT", "/api/files/after", body)
+    check(plane.request("GET", "/api/files/after")[2] == body, "a file comes back otherwise")
+    plane.do("DELETE", "/api/files/after")
+
+
+def step_speed(run, console):
+    """Small requests, and the 64 MiB download against Linux on the same card (speed.py)."""
+    import speed
+    speed.measure(run, Plane(run))
