@@ -121,13 +121,13 @@ static enum http_produced produce_console(struct http_conn *c, struct text_out *
 	uint64_t lost, size = CONSOLE_PIECE;
 	size_t n;
 
-	if (c->at.end)
+	if (!c->endless)
 		size = min_u64(size, c->at.end - min_u64(c->at.cursor, c->at.end));
 	n = size ? plane->console_read(c->at.id, &c->at.cursor, out->at + out->len, size, &lost) : 0;
 	out->len += n;
 	if (n)
 		return HTTP_PIECE;
-	return c->at.end || !plane->guest(c->at.id, &g) ? HTTP_LAST_PIECE : HTTP_WAIT;
+	return !c->endless || !plane->guest(c->at.id, &g) ? HTTP_LAST_PIECE : HTTP_WAIT;
 }
 
 /* ?follow=0: what there is, and the cursor behind it. ?from=N: from that cursor on. */
@@ -141,7 +141,8 @@ enum http_status api_guest_console(struct http_conn *c)
 		return HTTP_NOT_FOUND;
 	http_query(target, "from", &c->at.cursor);
 	http_query(target, "follow", &follow);
-	c->at.end = follow ? 0 : max_u64(g.console_written, 1);
+	c->at.end = g.console_written;
+	c->tells_cursor = !follow;
 	c->extends_deadline = true;
 	c->endless = follow;
 	c->type = "text/plain; charset=utf-8";

@@ -196,7 +196,7 @@ static void prepare_request(struct http_conn *c)
 	c->produce = NULL;
 	c->file = NULL;
 	c->pinned = NULL;
-	c->extends_deadline = c->endless = false;
+	c->extends_deadline = c->endless = c->tells_cursor = false;
 	c->file_left = c->file_size = c->body_len = 0;
 	c->allow = 0;
 	c->error[0] = '\0';

@@ -55,6 +55,7 @@ struct http_conn {
 	bool close_after, head_sent, body_left_out, chunked, finished;
 	bool extends_deadline;       /* patience begins anew with each piece that the peer confirms */
 	bool endless;                /* it may have nothing to say for any time */
+	bool tells_cursor;           /* at.end, in the head */
 	const char *type;            /* Content-Type */
 	unsigned allow;              /* the methods that the path has, as bits; told with 405 */
 	http_produce_fn *produce;    /* null: the body is `file` */

@@ -52,6 +52,7 @@ static bool arm(bool frames_came)
 static void tend(uint64_t now)
 {
 	tend_at = now + TEND_NS;
+	armed = false; /* the card may have been started anew */
 	address_tend(nic_tend(card), now);
 }
 

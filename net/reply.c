@@ -87,7 +87,7 @@ static void write_head(struct http_conn *c, struct text_out *o, bool has_length,
 		out_text(o, "WWW-Authenticate: Bearer\r\n");
 	if (c->status == HTTP_METHOD_NOT_ALLOWED)
 		write_allow(o, c->allow);
-	if (c->at.end)
+	if (c->tells_cursor)
 		out_printf(o, "Nestling-Cursor: %llu\r\n", (unsigned long long)c->at.end);
 	if (has_length)
 		out_printf(o, "Content-Length: %llu\r\n", (unsigned long long)length);

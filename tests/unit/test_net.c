@@ -157,9 +157,11 @@ static void test_an_upload_that_dies_is_given_back(void **state)
 
 static void test_console_stream(void **state)
 {
-	struct peer_conn *c = open_conn(HTTP_PORT);
+	struct peer_conn *c;
 
 	(void)state;
+	ask("GET /api/guests/tiny/console?follow=0 HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "Nestling-Cursor: 0\r\n");
+	c = open_conn(HTTP_PORT);
 	peer_text(c, "GET /api/guests/tiny/console HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n");
 	rig_guest_says("hello\n", 6);
 	assert_true(peer_expect(c, "6\r\nhello\n\r\n", 100));
