@@ -144,12 +144,12 @@ void quirk_restore_intinfo(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->control;
 	const uint64_t same = EVENT_V | EVENT_TYPE | EVENT_VECTOR;
-	bool injected = !((c->exitintinfo ^ v->event_given) & same);
+	bool injected = !((c->exitintinfo ^ v->event_given) & same) && v->event_rip == v->vmcb->save.rip;
 	uint64_t soft;
 
 	if (injected)
 		c->exitintinfo = v->event_asked;
-	if (!has_quirk(QUIRK_INTINFO) || (injected && v->event_rip == v->vmcb->save.rip))
+	if (injected || !has_quirk(QUIRK_INTINFO))
 		return;
 	soft = soft_event_at_rip(v);
 	if (soft)
