@@ -355,6 +355,7 @@ struct npt02_result npt02_fault(struct npt02 *npt02, struct npt02_root *root, st
 		result.verdict = NPT02_DEVICE;
 	} else {
 		result.dropped = fill(npt02, root, port, &walk, path, at, page, size01);
+		npt02->drops += result.dropped != 0; /* what others remember of this table may be of another page */
 	}
 	return result;
 }

@@ -37,7 +37,8 @@ struct npt02 {
 	uint32_t next_free;   /* bump allocation; everything is dropped when it runs out */
 	struct npt02_root *last; /* that npt02_get() gave out */
 	uint64_t use_clock;
-	uint64_t fills, neighbours, drops, exhausted; /* counters; neighbours: entries filled ahead */
+	uint64_t fills, neighbours, drops, exhausted; /* counters; neighbours: entries filled ahead; drops: how often
+						       * something that was in the shadow has gone from it */
 	struct npt02_root roots[NPT02_ROOTS];
 };
 

@@ -232,12 +232,18 @@ static void a_table_never_gives_way_to_a_large_page(void **state)
 
 static void a_moved_page_needs_a_flush(void **state)
 {
+	uint64_t drops;
+
 	(void)state;
 	fake_npt12_map(&t, 0x5000, 1, ALL | 0x9000);
 	assert_filled(0x5000, NPF_FINAL | PF_U, 0);
+	drops = shadow.drops;
+	assert_filled(0x5000, NPF_FINAL | PF_U | PF_W, 0);
+	assert_int_equal(shadow.drops, drops);
 	fake_npt12_map(&t, 0x5000, 1, ALL | 0xA000);
 	assert_filled(0x5000, NPF_FINAL | PF_U | PF_W, 1);
 	assert_sees(0x5000, 0xA000, PAGE_SIZE, true, true);
+	assert_true(shadow.drops > drops); /* what svm/memo.c remembers of it is that of another page */
 }
 
 /* --- filling ahead --- */
