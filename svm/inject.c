@@ -334,6 +334,7 @@ bool inject_prepare(struct vcpu *v)
 	gif_fetch(v);
 	if (unlikely(v->once.stepping)) {
 		iret_watch(v);
+		v->attention = true; /* an exit that is not its end leaves all to be done */
 		return false;
 	}
 	if (v->excp.valid) {

@@ -345,6 +345,23 @@ static void vnmi_delivered(const struct scenario *s UNUSED)
 	expect("V_NMI_MASK after IRET", v->vmcb->vintr & V_NMI_MASK, 0);
 }
 
+/* The fault that L0 answers comes while it watches for the end of IRET: what L1 flushed is not in its tables any more. */
+static void vnmi_iret_faults(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_nops);
+	uint64_t *stack = table_entry(v->npt, pa(v->stack_top), LEVEL_4K);
+
+	intercept_set(v, EXIT_NMI);
+	v->vmcb->vintr = V_NMI_ENABLE | V_NMI;
+	vm_run(v);
+	expect_l2_vector(v, VEC_NMI);
+	*stack &= ~(PTE_A | PTE_D);
+	v->vmcb->tlb_control = TLB_FLUSH_ALL;
+	l2_resume(v);
+	vm_run_to_end(v);
+	expect("V_NMI_MASK after IRET", v->vmcb->vintr & V_NMI_MASK, 0);
+}
+
 static void vnmi_masked(const struct scenario *s UNUSED)
 {
 	struct vm *v = vm_new(l2_nops);
@@ -392,6 +409,7 @@ SCENARIOS("t_vintr") {
 	{"vgif_written_back", "15.33.2", vgif_written_back, SVM_VGIF, 0},
 	{"vgif_physical_intr", "15.33.2", vgif_physical_intr, SVM_VGIF, 0},
 	{"vnmi_delivered", "15.21.10", vnmi_delivered, SVM_VNMI, 0},
+	{"vnmi_iret_faults", "15.21.10", vnmi_iret_faults, SVM_VNMI | SVM_NP, 0},
 	{"vnmi_masked", "15.21.10", vnmi_masked, SVM_VNMI, 0},
 	{"vnmi_needs_nmi_intercept", "15.21.10", vnmi_needs_nmi_intercept, SVM_VNMI, 0},
 };
