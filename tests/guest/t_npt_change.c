@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* t_npt_change.c - shows that what L1 changes in a nested table, in nCR3 or in L2's own table becomes
- * visible with the flush that the manual asks for, and added rights without one; two tables by
- * turns; device memory. APM vol. 2 15.16, 15.25. Faults of an unchanged table: t_npt.c. */
+ * visible with the flush that the manual asks for, and added rights or a page that answers a fault
+ * without one; two tables by turns; device memory. APM vol. 2 15.16, 15.25. Faults of an unchanged table: t_npt.c. */
+#include "str.h"
 #include "vm.h"
 
 #define TARGET UINT64_C(0x10000000)
@@ -70,6 +71,38 @@ static void rights_added(const struct scenario *s UNUSED)
 	v->vmcb->tlb_control = 0;
 	vm_run_to_end(v);
 	expect("memory", page[PAGE_VALUE_OFFSET / 8], 0x55);
+}
+
+/* Copy on write: another page answers the fault, which has taken the old one out of the TLB. At WRITE both have a write
+ * to the page itself, at CPUID_AT a CPUID, which is longer in the second. */
+#define WRITE 0
+#define CPUID_AT 3
+static const uint8_t code_first[] = {0x48, 0x89, 0x03, 0x0F, 0xA2}, code_second[] = {0x48, 0x89, 0x03, 0x2E, 0x0F, 0xA2};
+
+static void expect_cpuid_exit(struct vm *v, size_t code_bytes)
+{
+	vm_run(v);
+	expect_insn_exit(v, EXIT_CPUID, (void *)(TARGET + CPUID_AT), (void *)(TARGET + code_bytes));
+	v->vmcb->tlb_control = 0;
+	v->vmcb->rip = TARGET + WRITE;
+}
+
+static void page_replaced(const struct scenario *s UNUSED)
+{
+	uint64_t *entry, *page, *other = pages(1);
+	struct vm *v = vm_with_page((void *)TARGET, TARGET, &entry, &page);
+
+	memcpy(page, code_first, sizeof(code_first));
+	memcpy(other, code_second, sizeof(code_second));
+	intercept_set(v, EXIT_CPUID);
+	*entry &= ~PTE_W;
+	v->vmcb->rip = TARGET + CPUID_AT;
+	expect_cpuid_exit(v, sizeof(code_first));
+	vm_run(v);
+	expect_exit(v->vmcb, EXIT_NPF);
+	*entry = pa(other) | PTE_RWU;
+	expect_cpuid_exit(v, sizeof(code_second));
+	expect("memory", other[PAGE_VALUE_OFFSET / 8], v->vmcb->rax);
 }
 
 /* Two nested tables by turns, each with an ASID of its own. */
@@ -155,6 +188,7 @@ SCENARIOS("t_npt_change") {
 	{"npt_remap_new_asid", "15.16.1", remap_new_asid, SVM_NP, 0},
 	{"npt_rights_removed", "15.16.1", rights_removed, SVM_NP, 0},
 	{"npt_rights_added", "15.16.1", rights_added, SVM_NP, 0},
+	{"npt_page_replaced", "5.5.2", page_replaced, SVM_NP, 0},
 	{"npt_two_roots", "15.16", two_roots, SVM_NP, 0},
 	{"npt_new_root_same_vmcb", "15.25.3", new_root_same_vmcb, SVM_NP, 0},
 	{"npt_invlpga_guest_mapping", "15.16.2", invlpga_guest_mapping, SVM_NP, 0},
