@@ -133,11 +133,22 @@ static bool is_silent_step(const struct vmcb_save *s)
 	return has_quirk(QUIRK_DB_DR6) && !(s->dr7 & DR7_ENABLES);
 }
 
+/* What the guest itself watches and the instruction has accessed. */
+static uint64_t breakpoints_hit(const struct vmcb_save *s, uint64_t dr6_before)
+{
+	uint64_t hit = 0;
+
+	for (unsigned n = 0; n < 4; n++)
+		hit |= s->dr7 & DR7_ENABLE(n) ? s->dr6 & ~dr6_before & BIT(n) : 0;
+	return hit;
+}
+
 static bool end_step(struct vcpu *v, const struct once *o)
 {
 	struct vmcb_save *s = &v->vmcb->save;
 	bool done = v->vmcb->control.exitcode == VMEXIT_EXCP(VEC_DB) &&
 		    ((s->dr6 & DR6_BS) || s->rip != o->rip || is_silent_step(s));
+	uint64_t hit = breakpoints_hit(s, o->dr6);
 	bool taken;
 
 	if (!o->own_tf && !(done && o->loads_tf))
@@ -152,8 +163,8 @@ static bool end_step(struct vcpu *v, const struct once *o)
 	taken = lbr_steps(v) && lbr_stepped(v, o);
 	if (o->own_tf && (taken || !(s->dbgctl & DEBUGCTL_BTF)))
 		return false; /* the trap is the guest's */
-	vmcb_set_dr6(v->vmcb, o->dr6);
-	return true;
+	vmcb_set_dr6(v->vmcb, o->dr6 | hit);
+	return !hit; /* nor is the step all of it when the guest watches what the instruction accessed */
 }
 
 bool once_end(struct vcpu *v)

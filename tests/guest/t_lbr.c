@@ -117,6 +117,42 @@ static void branch_step(const struct scenario *s UNUSED)
 	expect("DEBUGCTL", rdmsr(MSR_DEBUGCTL), 0);
 }
 
+/* What L0 steps by is not seen, what L1 watches is. */
+#define DR7_WRITE4_0 (DR7_RESET | 0x2 | 0xD0000) /* G0, write, 4 bytes */
+void lbr_watched(uint32_t *at);
+extern const uint8_t lbr_watched_next[];
+L1_CODE(lbr_watched, RECORD_ON "nop; mov [rdi], eax; lbr_watched_next: nop;" RECORD_OFF "ret");
+
+static void data_breakpoint(const struct scenario *s UNUSED)
+{
+	static uint32_t word;
+
+	if (option_has("no-dr6")) {
+		skip("the emulator below L0 does not write DR6 at a #DB exit");
+		return;
+	}
+	dr0_write(pa(&word));
+	dr7_write(DR7_WRITE4_0);
+	lbr_watched(&word);
+	dr7_write(DR7_RESET);
+	expect("#DB count", trap_count[VEC_DB], 1);
+	expect("#DB at", trap_rip[VEC_DB], pa(lbr_watched_next));
+	expect("DR6", trap_dr6 & (DR6_BS | 0xF), 1);
+}
+
+static void cr3_write_all(uint64_t value)
+{
+	wrmsr(MSR_DEBUGCTL, DBGCTL_LBR);
+	__asm__ volatile("mov %0, %%cr3" : : "r"(value));
+}
+
+/* The #GP of an instruction that is stepped. */
+static void faults_once(const struct scenario *s UNUSED)
+{
+	expect_fault(trap_catch(cr3_write_all, UINT64_MAX), VEC_GP, 0);
+	wrmsr(MSR_DEBUGCTL, 0);
+}
+
 /* --- L2 --- */
 
 #define L2_BRANCH(name, text)                                                                      \
@@ -229,6 +265,8 @@ SCENARIOS("t_lbr") {
 	{"lbr_debugctl_bits", "13.1.6", debugctl_bits, NEED_SVM, 0},
 	{"lbr_interrupt", "13.1.6", interrupt_saves, NEED_SVM, 0},
 	{"lbr_branch_step", "13.1.6", branch_step, NEED_SVM, 0},
+	{"lbr_data_breakpoint", "13.1.6", data_breakpoint, NEED_SVM, 0},
+	{"lbr_faults_once", "13.1.6", faults_once, NEED_SAFE_CPU, 0},
 	{"lbr_shared", "15.23", shared, NEED_SVM, 0},
 	{"lbr_virtualised", "15.23", virtualised, SVM_LBR, 0},
 	{"lbr_loaded", "15.23", loaded, SVM_LBR, 0},

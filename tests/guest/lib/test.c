@@ -3,7 +3,7 @@
  * Owns what a scenario starts from (GIF=1, IF=0, clean debug registers, an empty page arena) and
  * ends the machine. Options on the command line: only=<scenario> or only=<prefix>*; list; flat
  * (L2s without nested paging); exit32 (compare exit codes by their low half, to tell bare QEMU's
- * best known fault from others). */
+ * best known fault from others); no-dr6 (t_lbr.c). */
 #include "test.h"
 #include "str.h"
 
