@@ -9,6 +9,7 @@
 
 #include "kernel/log.h"
 #include "svm/exit.h"
+#include "svm/once.h"
 #include "svm/quirk.h"
 
 extern const char svm_vmrun_return[];
@@ -25,6 +26,8 @@ static bool guest_was_running(const struct vcpu *v)
 enum resume exit_invalid_hw(struct vcpu *v)
 {
 	if (guest_was_running(v)) {
+		if (v->once.on)
+			once_end(v);
 		vcpu_raise_error(v, VEC_GP, 0);
 		return RESUME_SAME;
 	}
