@@ -27,8 +27,10 @@ static struct smm_cpu cpu_of(struct vcpu *v)
 	};
 }
 
+/* The level that is in use is the new one already. */
 static void cpu_becomes(struct vcpu *v, const struct smm_cpu *cpu)
 {
+	vcpu_scale_tsc(v); /* SMM is no guest of L1: its TSC runs by 1 (APM2 15.30.5) */
 	v->activity = cpu->halted ? VCPU_HALTED : VCPU_RUNNING;
 	v->nmi_blocked = cpu->nmi_blocked;
 	v->attention = true;
