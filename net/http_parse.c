@@ -116,8 +116,8 @@ static enum http_status content_length(struct http_request *r, const char *value
 	return HTTP_MORE;
 }
 
-/* A token that is too long is a wrong one: it is kept empty. */
-static void authorization(struct http_request *r, const char *value, size_t len)
+/* A token that is too long is a wrong one: it is kept empty. So is one whose line is, as its end is not known. */
+static void authorization(struct http_request *r, const char *value, size_t len, bool cut)
 {
 	const size_t scheme = sizeof("Bearer ") - 1;
 
@@ -127,7 +127,7 @@ static void authorization(struct http_request *r, const char *value, size_t len)
 	for (value += scheme, len -= scheme; len && *value == ' '; len--)
 		value++;
 	r->has_token = true;
-	r->token_len = len <= HTTP_TOKEN_MAX ? (unsigned)len : 0;
+	r->token_len = len <= HTTP_TOKEN_MAX && !cut ? (unsigned)len : 0;
 	memcpy(r->token, value, r->token_len);
 }
 
@@ -136,13 +136,13 @@ static enum http_status field(struct http_parser *p, const char *name, size_t na
 	struct http_request *r = &p->request;
 
 	if (equals(name, name_len, "content-length"))
-		return content_length(r, value, len);
+		return p->line_cut ? HTTP_BAD_REQUEST : content_length(r, value, len);
 	if (equals(name, name_len, "transfer-encoding"))
 		p->chunked = true;
 	else if (equals(name, name_len, "host"))
 		p->has_host = true;
 	else if (equals(name, name_len, "authorization"))
-		authorization(r, value, len);
+		authorization(r, value, len, p->line_cut);
 	else if (equals(name, name_len, "expect"))
 		r->expect_continue = equals(value, len, "100-continue");
 	else if (equals(name, name_len, "connection"))

@@ -137,6 +137,24 @@ static void test_a_long_token_is_a_wrong_one(void **state)
 	assert_int_equal(p.request.token_len, 0);
 }
 
+/* The end of a line of more than HTTP_LINE_MAX bytes is not kept: a length or a token must not be read without it. */
+static void test_a_cut_line_says_nothing(void **state)
+{
+	static char text[2000];
+
+	(void)state;
+	strcpy(text, "PUT / HTTP/1.1\r\n" HOST "Content-Length: ");
+	memset(text + strlen(text), '0', HTTP_LINE_MAX);
+	strcat(text, "5\r\n\r\n");
+	assert_int_equal(parse(text), HTTP_BAD_REQUEST);
+	memset(text, 0, sizeof(text));
+	strcpy(text, "GET / HTTP/1.1\r\n" HOST "Authorization: Bearer token");
+	memset(text + strlen(text), ' ', HTTP_LINE_MAX);
+	strcat(text, "behind\r\n\r\n");
+	assert_int_equal(parse(text), HTTP_OK);
+	assert_int_equal(p.request.token_len, 0);
+}
+
 static void test_targets(void **state)
 {
 	const char *segment;
@@ -167,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_a_long_token_is_a_wrong_one),
+		cmocka_unit_test(test_a_cut_line_says_nothing),
 		cmocka_unit_test(test_targets),
 	};
 
