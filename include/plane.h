@@ -130,7 +130,8 @@ struct plane_ops {
 	 * that is PLANE_OK. The memory at *at is not the caller's any more. Nothing happens without upload_begin(). */
 	enum plane_result (*upload_end)(bool keep, struct plane_error *error);
 	enum plane_result (*file_remove)(const char *name, size_t len, struct plane_error *error);
-	/* The bytes of a file, which has one user more until file_unpin(). Null: there is none of that name. */
+	/* The bytes of a file, which has one user more until file_unpin(). Null: there is none of that name, or it is
+	 * an empty module. */
 	const uint8_t *(*file_pin)(const char *name, size_t len, uint64_t *size);
 	void (*file_unpin)(const uint8_t *at);
 

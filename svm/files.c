@@ -60,19 +60,20 @@ const uint8_t *files_pin(struct files *files, const char *name, size_t len, uint
 {
 	struct file *file = find(files, name, len);
 
-	if (!file)
+	if (!file || !file->module.size)
 		return NULL;
 	file->users++;
 	*size = file->module.size;
 	return hpa_ptr(file->module.start);
 }
 
+/* An empty module, of which the boot loader may say any address, was never pinned. */
 void files_unpin(struct files *files, const uint8_t *at)
 {
 	for (unsigned i = 0; i < FILES_MAX; i++) {
 		const struct boot_module *module = &files->at[i].module;
 
-		if (module->name_len && hpa_ptr(module->start) == at) {
+		if (module->size && hpa_ptr(module->start) == at) {
 			files_use(module, -1);
 			return;
 		}

@@ -170,6 +170,30 @@ static void used_while_its_successor_arrives(void **state)
 	files_use(module, -1);
 }
 
+/* The boot loader may put an empty module where another one begins: reading that one is no use of the empty one. */
+static void an_empty_module_is_never_read(void **state)
+{
+	static uint8_t bytes[3];
+	const struct bootinfo bi = {
+		.module_count = 2,
+		.modules = {
+			{.name = "empty", .name_len = 5, .args = "", .start = hpa_of(bytes)},
+			{.name = "full", .name_len = 4, .args = "", .start = hpa_of(bytes), .size = 3},
+		},
+	};
+	uint64_t size;
+
+	(void)state;
+	files_init(&files, &bi);
+	assert_null(files_pin(&files, "empty", 5, &size));
+	assert_int_equal(files.at[0].users, 0);
+	assert_ptr_equal(files_pin(&files, "full", 4, &size), bytes);
+	assert_int_equal(files.at[1].users, 1);
+	files_unpin(&files, bytes);
+	assert_int_equal(files.at[0].users, 0);
+	assert_int_equal(files.at[1].users, 0);
+}
+
 static void so_many_and_no_more(void **state)
 {
 	char name[8];
@@ -195,6 +219,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(names_and_sizes, begin, end),
 		cmocka_unit_test_setup_teardown(a_used_file_stays, begin, end),
 		cmocka_unit_test_setup_teardown(used_while_its_successor_arrives, begin, end),
+		cmocka_unit_test_setup_teardown(an_empty_module_is_never_read, begin, end),
 		cmocka_unit_test_setup_teardown(so_many_and_no_more, begin, end),
 	};
 
