@@ -146,9 +146,12 @@ static const struct vcpu *lock_vcpu(uint32_t id, unsigned vcpu)
 	if (!l1 || vcpu >= l1->vcpu_count)
 		return NULL;
 	spin_lock(&l1->life_lock);
-	if (!l1->vcpus[vcpu])
-		spin_unlock(&l1->life_lock);
-	return l1->vcpus[vcpu];
+
+	const struct vcpu *v = l1->vcpus[vcpu];
+
+	if (!v)
+		spin_unlock(&l1->life_lock); /* a guest that restarts may have one again from now on */
+	return v;
 }
 
 static void unlock_vcpu(const struct vcpu *v)
