@@ -134,6 +134,7 @@ static void next_request(struct http_conn *c)
 {
 	http_parser_init(&c->parser);
 	c->phase = HTTP_READ_HEAD;
+	c->endless = false; /* as the answer before may have been, or that of who had the place before */
 	set_patience(c, HEAD_PATIENCE);
 }
 
@@ -220,7 +221,7 @@ static void head_complete(struct http_conn *c)
 		return;
 	}
 	set_patience(c, BODY_PATIENCE);
-	if (c->parser.request.expect_continue && c->body_left)
+	if (c->parser.request.expect_continue && c->body_left && tcp_sndbuf(c->pcb) >= sizeof(go_on))
 		give(c, go_on, sizeof(go_on) - 1, 0, &given); /* without it the client goes on after a second */
 }
 
@@ -341,11 +342,12 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
 				   "Content-Length: 21\r\n\r\ntoo many connections\n";
-	struct http_conn *c = find_slot();
+	struct http_conn *c;
 
 	(void)arg;
 	if (err != ERR_OK || !pcb)
-		return ERR_VAL;
+		return ERR_VAL; /* lwIP had no memory for it: nobody has to go */
+	c = find_slot();
 	listen_accepted(pcb);
 	if (!c) {
 		counters.refused++;

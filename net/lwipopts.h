@@ -22,10 +22,12 @@
 /* The heap: headers of every segment in flight (about 110 bytes each) and the bytes of answers until they are
  * acknowledged. HTTP_CONNECTIONS * (HTTP_QUEUE_MAX + 90 headers) is 840 KiB; the consoles' share is in the rest. */
 #define MEM_SIZE (1536 * 1024)
-/* Received frames. Only what came out of order, and what a reader has not taken, stays: the bounds are below. A
- * frame that finds the pool empty takes the place of what some connection keeps out of order (netif_nic.c): the trap
- * is that everybody else waits until a timer gives it back. */
-#define PBUF_POOL_SIZE 768
+/* Received frames, each in a whole buffer however short it is. Two things stay. What came out of order: a frame that
+ * finds the pool empty takes its place (netif_nic.c); the trap is that everybody else waits until a timer gives it
+ * back. And what a connection sends while it does not take its answers, until patience with it ends: one delivery of
+ * lwIP's waits in front of our reader, one in lwIP, of TCP_OOSEQ_MAX_PBUFS and 1 frames each. With all connections of
+ * HTTP, which need no token for it, that is 32 * 2 * 17 = 1088. */
+#define PBUF_POOL_SIZE 1280
 #define PBUF_POOL_BUFSIZE 1536  /* a whole frame in one piece: the parsers of lwIP see no seam within it */
 #define MEMP_NUM_PBUF 2048      /* PBUF_ROM of bodies that are sent from where they lie: one per segment */
 #define MEMP_NUM_TCP_SEG 3072   /* all that is in flight: 32 connections with a full TCP_SND_BUF */
@@ -82,7 +84,7 @@
 #define TCP_QUEUE_OOSEQ 1
 /* Out-of-order bytes of one connection: without a bound, few peers could hold the whole PBUF_POOL. */
 #define TCP_OOSEQ_MAX_BYTES (32 * 1024)
-#define TCP_OOSEQ_MAX_PBUFS 24
+#define TCP_OOSEQ_MAX_PBUFS 16
 /* The trap is a backlog of 1: connections that come together are lost for a second. The ring of half-open ones has
  * no other bound than the pool, see MEMP_NUM_TCP_PCB. */
 #define TCP_LISTEN_BACKLOG 0

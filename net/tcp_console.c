@@ -277,10 +277,11 @@ static struct console *find_slot(void)
 static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 {
 	static const char busy[] = "too many connections\r\n";
-	struct console *c = find_slot();
+	struct console *c;
 
 	if (err != ERR_OK || !pcb)
 		return ERR_VAL;
+	c = find_slot();
 	listen_accepted(pcb);
 	if (!c) {
 		tcp_write(pcb, busy, sizeof(busy) - 1, 0);
