@@ -223,11 +223,11 @@ bool l1_pause(struct l1 *l1)
 	spin_lock(&l1->life_lock);
 	bool first = l1->stop == L1_GO && l1->state == L1_RUNNING;
 
-	if (first)
+	if (first) {
 		l1->stop = L1_STOP_PAUSE;
-	spin_unlock(&l1->life_lock);
-	if (first)
 		kick_all(l1);
+	}
+	spin_unlock(&l1->life_lock);
 	return first;
 }
 

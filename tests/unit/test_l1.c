@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* links: svm/l1.c svm/npt.c svm/vcpu.c svm/caps.c svm/features.c svm/answer.c kernel/printf.c tests/unit/fake_pmm.c */
+/* links: svm/l1.c svm/npt.c svm/vcpu.c svm/caps.c svm/features.c svm/answer.c kernel/printf.c */
+/* links: kernel/percpu.c tests/unit/fake_pmm.c */
 /* tests/unit/test_l1.c - a guest that cannot be built, whichever request for memory fails or whatever is wrong with its
- * image, holds nothing afterwards; one that is built gives back everything. */
+ * image, holds nothing afterwards; one that is built gives back everything. Who stops one does so
+ * under life_lock. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +15,7 @@
 #include <cmocka.h>
 
 #include "kernel/irq.h"
+#include "kernel/percpu.h"
 #include "kernel/smp.h"
 #include "kernel/time.h"
 #include "kernel/wall_clock.h"
@@ -113,7 +117,6 @@ NEVER(void, quirk_show_xsave, struct vcpu *v)
 NEVER(void, quirk_widen02, struct vcpu *v)
 NEVER(void, live_bring_back, struct vcpu *v)
 NEVER(void, live_put_away, struct vcpu *v)
-NEVER(void, smp_kick, unsigned cpu)
 NEVER(void, time_arm_ns, uint64_t deadline)
 NEVER(uint64_t, turn_due, void)
 NEVER(bool, turn_take, void)
@@ -212,12 +215,66 @@ static void again_and_again(void **state)
 	}
 }
 
+/* --- the end and the pause, on CPU 0, whose block lies at the lower end of its stack --- */
+
+static char cpu0[CPU_STACK_SIZE] __attribute__((aligned(CPU_STACK_SIZE)));
+static unsigned kicks, kicks_unlocked;
+
+void smp_kick(unsigned cpu)
+{
+	kicks += cpu == 1;
+	kicks_unlocked += !l1.life_lock.taken;
+}
+
+static void *stop_it(void *unused)
+{
+	(void)unused;
+	l1_stop(&l1, L1_STOP_END, "somebody stopped it");
+	return NULL;
+}
+
+static void *pause_it(void *unused)
+{
+	(void)unused;
+	l1_pause(&l1);
+	return NULL;
+}
+
+/* Its vCPUs may go away as soon as the lock is released: another CPU may end it. */
+static void kicks_under_lock(void *(*action)(void *), enum l1_stop stop)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	describe(MIB(16), 2, true);
+	l1.state = L1_RUNNING;
+	l1.cpus[1] = 1;
+	kicks = kicks_unlocked = 0;
+	percpu_init(cpu0, 0, 0);
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	assert_int_equal(pthread_attr_setstack(&attr, cpu0, sizeof(cpu0)), 0);
+	assert_int_equal(pthread_create(&thread, &attr, action, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(pthread_attr_destroy(&attr), 0);
+	assert_int_equal(l1.stop, stop);
+	assert_int_equal(kicks, 1);
+	assert_int_equal(kicks_unlocked, 0);
+}
+
+static void whoever_stops_it_holds_its_vcpus(void **state)
+{
+	(void)state;
+	kicks_under_lock(stop_it, L1_STOP_END);
+	kicks_under_lock(pause_it, L1_STOP_PAUSE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_request_may_fail),
 		cmocka_unit_test(a_bad_image),
 		cmocka_unit_test(again_and_again),
+		cmocka_unit_test(whoever_stops_it_holds_its_vcpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
