@@ -9,6 +9,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 
 import pexpect
 import pexpect.fdpexpect
@@ -19,6 +20,9 @@ OVMF = "/usr/share/OVMF/OVMF_{}_4M.fd"
 BOCHS_FILES = "build/tests/bochs"
 
 GO_ONS = 100000
+
+# Seconds that QEMU may take to go when its console has ended.
+CLOSING = 30
 
 BOCHS_RC = """\
 cpu: model={run.cpu}, count={run.smp}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
@@ -73,6 +77,12 @@ class Qemu:
 
     def closed(self):
         """After the end of its console: what is wrong with how it ended, or nothing."""
+        patience = time.monotonic() + CLOSING
+        while self.child.isalive() and time.monotonic() < patience:
+            time.sleep(0.05) # it gives gigabytes back, which takes a moment on a busy machine
+        if self.child.isalive():
+            self.kill()
+            return f"its console has ended, but not QEMU within {CLOSING} s"
         self.child.close()
         if self.child.exitstatus == 0:
             return ""
