@@ -297,17 +297,27 @@ def alive(console, word):
 
 
 def step_flood(run, console):
-    """A SYN flood, then random frames, from a peer on the same wire; the plane works afterwards."""
+    """A SYN flood, then random frames, from a peer on the same wire: the guest's shell and the monitor
+    answer all the time, the plane afterwards."""
     plane = Plane(run)
     plane.wait()
     peer = wire.Wire(run.ports["wire"], run.ports["wire-back"])
-    for attack in (peer.syn_flood, peer.random_frames):
-        begin = time.monotonic()
-        attack(run.flood / 2)
+    for attack, seconds in ((peer.syn_flood, run.flood / 2), (peer.random_frames, run.flood)):
+        begin, rounds, enough = time.monotonic(), 0, threading.Event()
+        flood = threading.Thread(target=attack, args=(enough,), daemon=True)
+        flood.start()
+        try:
+            while not rounds or time.monotonic() < begin + seconds:
+                alive(console, f"{attack.__name__.replace('_', '-')}-{rounds}")
+                rounds += 1
+                time.sleep(1)
+        finally:
+            enough.set()
+            flood.join()
         took = time.monotonic() - begin
-        alive(console, attack.__name__.replace("_", "-"))
         plane.wait(30)
-        print(f"\n{run.name}: {attack.__name__}: {peer.sent} frames in {took:.0f} s", flush=True)
+        print(f"\n{run.name}: {attack.__name__}: {peer.sent} frames in {took:.0f} s, "
+              f"guest and monitor answered {rounds} times", flush=True)
     check(plane.counter("nestling_net_received_frames_total") > 1000, "the flood did not arrive")
     # A connection and an upload, as ever.
     body = random.randbytes(300000)

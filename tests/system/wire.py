@@ -47,10 +47,11 @@ class Wire:
         source = bytes((2, 0, 0, 0, 0, self.random.randrange(4)))
         return GUEST_MAC + source + struct.pack(">H", kind) + payload
 
-    def attack(self, seconds, make):
+    def attack(self, enough, make):
+        """RATE frames a second until `enough`, a threading.Event, is set."""
         begin, self.sent = time.monotonic(), 0
-        while (now := time.monotonic()) < begin + seconds:
-            for _ in range(int((now - begin) * RATE) - self.sent):
+        while not enough.is_set():
+            for _ in range(int((time.monotonic() - begin) * RATE) - self.sent):
                 try:
                     self.socket.send(make())
                 except OSError:
@@ -58,16 +59,16 @@ class Wire:
                 self.sent += 1
             time.sleep(0.002)
 
-    def syn_flood(self, seconds):
+    def syn_flood(self, enough):
         """SYNs from addresses that do not exist, on this network and beyond."""
         def syn():
             source = bytes((10, 0, 2 if self.random.random() < .5 else 3, self.random.randrange(20, 250)))
             to = self.random.choice((80, 2300, 2301, 2302))
             segment = tcp(source, self.random.randrange(1024, 65536), to, self.random.getrandbits(32), 2)
             return self.frame(0x0800, ipv4(source, 6, segment))
-        self.attack(seconds, syn)
+        self.attack(enough, syn)
 
-    def random_frames(self, seconds):
+    def random_frames(self, enough):
         """From pure noise to packets with right checksums and wrong contents."""
         def noise():
             r = self.random
@@ -91,4 +92,4 @@ class Wire:
             target = bytes.fromhex(r.choice(("fe80000000000000505400fffe123456", "ff020000000000000000000000000001",
                                              "ff0200000000000000000000000000fb")))
             return self.frame(0x86DD, head + b"\xfe\x80" + bytes(13) + b"\x09" + target + payload[:1400])
-        self.attack(seconds, noise)
+        self.attack(enough, noise)
