@@ -163,6 +163,8 @@ static void leave_l2(struct nested *n, struct vmcb *vmcb01, const struct vmcb *v
 	l1->dr6 = l2->dr6;
 	if (!(n->snap.control.misc & MISC_NP))
 		l1->g_pat = l2->g_pat;
+	if (n->caps.eraps) /* as at every exit of L2: exit_full.c */
+		vmcb01->control.erap |= ERAP_CLEAR;
 	n->in_l2 = false;
 	n->run_pending = false;
 	n->soft.pending = false;

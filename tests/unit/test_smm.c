@@ -255,6 +255,16 @@ static void l2_is_in_the_map_and_l1_is_not(void **state)
 	assert_memory_equal(&before, rig_vmcb12(rig, RIG_VMCB12), sizeof(before));
 }
 
+/* The handler does not return to where L2's calls came from. */
+static void return_addresses_are_cleared(void **state)
+{
+	(void)state;
+	rig->n.caps.eraps = true;
+	rig->vmcb01->control.erap = ERAP_ALLOW_LARGER;
+	smi_in_l2();
+	assert_int_equal(rig->vmcb01->control.erap, ERAP_ALLOW_LARGER | ERAP_CLEAR);
+}
+
 static void back_to_l2_as_it_was(void **state)
 {
 	struct vmcb_save was, l1_was = rig->vmcb01->save;
@@ -446,6 +456,7 @@ int main(void)
 		TEST(smbase_moves_by_rsm),
 		TEST(no_memory_at_smbase),
 		TEST(l2_is_in_the_map_and_l1_is_not),
+		TEST(return_addresses_are_cleared),
 		TEST(back_to_l2_as_it_was),
 		TEST(branch_records),
 		TEST(vmcb12_is_read_again),
