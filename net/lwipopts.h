@@ -85,6 +85,12 @@
 /* Out-of-order bytes of one connection: without a bound, few peers could hold the whole PBUF_POOL. */
 #define TCP_OOSEQ_MAX_BYTES (32 * 1024)
 #define TCP_OOSEQ_MAX_PBUFS 16
+/* lwIP keeps an out-of-order segment whole that begins within the window and ends behind it, and asserts when the bytes
+ * in front of it fill the window: any peer could end the plane so. What may be unread (see PBUF_POOL_SIZE) never does,
+ * with the 64 KiB of a peer that does not scale. */
+#if (2 * (TCP_OOSEQ_MAX_PBUFS + 1) + 1) * TCP_MSS > 0xFFFF
+#error "unread segments can fill a window"
+#endif
 /* The trap is a backlog of 1: connections that come together are lost for a second. The ring of half-open ones has
  * no other bound than the pool, see MEMP_NUM_TCP_PCB. */
 #define TCP_LISTEN_BACKLOG 0
