@@ -104,13 +104,16 @@ static void hide_pushed_tf(struct vcpu *v)
 	gmem_write(v, linear, &byte, 1, PF_W | gmem_user(v), &done);
 }
 
+/* What cannot be fetched, or makes no instruction, faults: the step ends with that exit and needs no mnemonic. */
 bool once_step(struct vcpu *v, bool iret)
 {
 	struct vmcb_save *s = &v->vmcb->save;
 	struct once *o;
 	struct insn insn;
 
-	if (!insn_decode(v, &insn) || stores_rflags(insn.mnemonic))
+	if (!insn_decode(v, &insn))
+		insn = (struct insn){.mnemonic = ZYDIS_MNEMONIC_INVALID};
+	if (stores_rflags(insn.mnemonic))
 		return false;
 	once_intercept(v, ALL_EXCEPTIONS);
 	o = &v->once;

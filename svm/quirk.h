@@ -97,7 +97,8 @@ uint64_t quirk_event(struct vcpu *v, uint64_t event);
 /* An alarm is wanted that this CPU would not give: asks for an exit instead. */
 bool quirk_open_window(struct vcpu *v);
 
-/* The interrupt shadow holds something back that is due: lets one instruction run. False: nothing to be done. */
+/* The interrupt shadow holds something back that is due: lets one instruction run. False: there is no shadow,
+ * or no longer. */
 bool quirk_pass_shadow(struct vcpu *v);
 
 /* --- quirk_xsetbv.c --- */

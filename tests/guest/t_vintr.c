@@ -161,6 +161,26 @@ static void shadow_loaded(const struct scenario *s UNUSED)
 	expect_taken_at(v, l2_nops + 1);
 }
 
+/* A shadow whose instruction L1 has not mapped yet outlasts the nested fault of its fetch. */
+static void shadow_and_fetch_fault(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_virq(l2_nops, V_IGN_TPR);
+	uint64_t *entry = table_entry(v->npt, pa(l2_nops), LEVEL_4K), whole = *entry;
+
+	*entry &= ~(uint64_t)PTE_P;
+	v->vmcb->rflags |= RFLAGS_IF;
+	v->vmcb->int_state = INT_SHADOW;
+	vm_run(v);
+	if (!expect_exit(v->vmcb, EXIT_NPF))
+		return;
+	expect("rip", v->vmcb->rip, pa(l2_nops));
+	expect("INT_SHADOW", v->vmcb->int_state & INT_SHADOW, INT_SHADOW);
+	expect("V_IRQ still set", v->vmcb->vintr & V_IRQ, V_IRQ);
+	*entry = whole;
+	vm_run(v);
+	expect_taken_at(v, l2_nops + 1);
+}
+
 static void shadow_stored(const struct scenario *s)
 {
 	const uint8_t *code = s->row;
@@ -393,6 +413,7 @@ SCENARIOS("t_vintr") {
 	{"vintr_exit_after_sti", "15.21.6", vintr_exit_after_sti, NEED_SVM, 0},
 	{"vintr_masked_no_exit", "15.21.6", vintr_masked_no_exit, NEED_SVM, 0},
 	{"shadow_loaded", "15.21.5", shadow_loaded, NEED_SVM, 0},
+	{"shadow_and_fetch_fault", "15.21.5", shadow_and_fetch_fault, SVM_NP, 0},
 	{"shadow_stored_sti", "15.21.5", shadow_stored, NEED_SVM, l2_sti_cpuid},
 	{"shadow_stored_mov_ss", "15.21.5", shadow_stored, NEED_SVM, l2_movss_cpuid},
 	{"shadow_not_stored", "15.21.5", shadow_not_stored, NEED_SVM, 0},
