@@ -24,6 +24,8 @@
 #define STREAM_PERIOD (10 * NS_PER_MS)   /* how often a stream looks for something new */
 /* Bytes of copied answers in flight: bounds what slow readers take of lwIP's heap. */
 #define HTTP_QUEUE_MAX 16384u
+/* Segments in flight: enough for TCP_SND_BUF, at two pbufs each; a share of MEMP_NUM_TCP_SEG. */
+#define HTTP_SEGMENTS_MAX 96u
 
 static struct http_conn conns[HTTP_CONNECTIONS];
 static struct http_counters counters;
@@ -86,10 +88,21 @@ static void set_patience(struct http_conn *c, uint64_t patience)
 	c->deadline = time_now_ns() + patience;
 }
 
+/* What TCP takes now, in the segments that are left. A peer with a small window makes them small, and tcp_write() would
+ * do all its work before it finds that they are too many. A copy is one pbuf, what is sent from its place is two. */
+static uint64_t room(const struct tcp_pcb *pcb, u8_t flags)
+{
+	uint64_t pbufs = flags & TCP_WRITE_FLAG_COPY ? 1 : 2, most = HTTP_SEGMENTS_MAX * pbufs;
+	uint64_t left = (most - min_u64(tcp_sndqueuelen(pcb), most)) / pbufs;
+	uint64_t size = max_u64(min_u64(pcb->mss, pcb->snd_wnd_max / 2), 1);
+
+	return min_u64(tcp_sndbuf(pcb), left * size);
+}
+
 /* Gives TCP as much as it takes. False: it takes no more now. */
 static bool give(struct http_conn *c, const void *at, uint64_t length, u8_t flags, uint64_t *given)
 {
-	uint64_t n = min_u64(length, tcp_sndbuf(c->pcb));
+	uint64_t n = min_u64(length, room(c->pcb, flags));
 
 	if (flags & TCP_WRITE_FLAG_COPY)
 		n = min_u64(n, HTTP_QUEUE_MAX - min_u64(c->unacked, HTTP_QUEUE_MAX));
@@ -221,7 +234,7 @@ static void head_complete(struct http_conn *c)
 		return;
 	}
 	set_patience(c, BODY_PATIENCE);
-	if (c->parser.request.expect_continue && c->body_left && tcp_sndbuf(c->pcb) >= sizeof(go_on))
+	if (c->parser.request.expect_continue && c->body_left && room(c->pcb, 0) >= sizeof(go_on))
 		give(c, go_on, sizeof(go_on) - 1, 0, &given); /* without it the client goes on after a second */
 }
 

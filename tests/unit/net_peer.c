@@ -11,6 +11,7 @@ enum { ETH = 14, IP = 20, TCP = 20, MSS = 1460, PROTO_TCP = 6, FIRST_PORT = 2000
 
 static struct peer_conn conns[PEER_CONNS];
 static uint16_t next_port = FIRST_PORT;
+uint16_t peer_window = 0xFFFF;
 static const uint8_t server_mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56}, peer_mac[6] = {2, 0, 0, 0, 0, 9};
 
 static void put16(uint8_t *at, uint32_t v)
@@ -198,7 +199,7 @@ struct peer_conn *peer_connect(uint16_t to)
 
 	while (c->got)
 		c++;
-	*c = (struct peer_conn){.port = next_port++, .to = to, .ip = RIG_PEER_IP, .seq = 1000, .window = 0xFFFF};
+	*c = (struct peer_conn){.port = next_port++, .to = to, .ip = RIG_PEER_IP, .seq = 1000, .window = peer_window};
 	next_port = next_port < FIRST_PORT ? FIRST_PORT : next_port;
 	c->acked = c->seq;
 	c->got = calloc(1, PEER_GOT_MAX + 1);

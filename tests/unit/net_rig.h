@@ -56,6 +56,8 @@ struct peer_conn {
 	char *got;             /* received in order, terminated */
 };
 
+extern uint16_t peer_window;   /* of the connections to come */
+
 /* Takes the rig's frames from now on. */
 void peer_start(void);
 /* Sends a SYN and waits for the answer: 10 ms at most. Null: there was none. */

@@ -64,8 +64,8 @@ static void test_unread_bytes_leave_room_for_others(void **state)
 		peer_free(hog[i]);
 }
 
-/* lwIP 2.1.3 keeps an out-of-order segment that reaches beyond the window, and asserts when its turn comes; that would be
- * the end of the plane. So what a connection can have unread must not reach the end of the window of 64 KiB. */
+/* lwIP 2.1.3 keeps an out-of-order segment that reaches beyond the window, and asserts when its turn comes; that would
+ * be the end of the plane. So what a connection can have unread must not reach the end of the window of 64 KiB. */
 static void test_unread_bytes_never_fill_the_window(void **state)
 {
 	static const char question[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -86,6 +86,26 @@ static void test_unread_bytes_never_fill_the_window(void **state)
 		c->seq = c->acked;
 	}
 	assert_in_range(c->acked - begin, 10 * sizeof(bytes), 0xFFFF - sizeof(bytes));
+	peer_free(c);
+}
+
+/* A peer with a window of two bytes gets segments of one. It must not cost the plane more than one with large ones: what does not fit TCP's queue is not tried again and again, and 96 segments are one connection's share. */
+static void test_tiny_segments_are_bounded(void **state)
+{
+	struct peer_conn *c;
+	unsigned before = lwip_stats.memp[MEMP_TCP_SEG]->used;
+
+	(void)state;
+	peer_window = 2;
+	c = open_conn(HTTP_PORT);
+	peer_window = 0xFFFF;
+	c->mute = true;
+	peer_text(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+	rig_run_ms(20);
+	assert_in_range(lwip_stats.memp[MEMP_TCP_SEG]->used - before, 1, 96);
+	c->mute = false;
+	peer_ack(c);
+	assert_true(peer_expect(c, "0\r\n\r\n", 1000));
 	peer_free(c);
 }
 
@@ -150,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_the_place_of_a_stream_is_not_for_ever),
 		cmocka_unit_test(test_unread_bytes_leave_room_for_others),
 		cmocka_unit_test(test_unread_bytes_never_fill_the_window),
+		cmocka_unit_test(test_tiny_segments_are_bounded),
 		cmocka_unit_test(test_a_reset_lets_go_of_all),
 		cmocka_unit_test(test_no_way_around_the_token),
 		cmocka_unit_test(test_nothing_leaks),
