@@ -155,8 +155,11 @@ static struct cpuid_regs cpuid_of(const struct vcpu *v, uint32_t leaf, uint32_t 
 		return leaf_7(subleaf);
 	case CPUID_XSTATE:
 		return leaf_d(subleaf);
-	case CPUID_HYPERVISOR: /* "NestlingSVM " */
-		return (struct cpuid_regs){.eax = leaf, .ebx = 0x7473654E, .ecx = 0x676E696C, .edx = 0x204D5653};
+	case CPUID_HYPERVISOR:
+		return (struct cpuid_regs){
+			.eax = CPUID_UNHIDDEN, .ebx = NESTLING_EBX, .ecx = NESTLING_ECX, .edx = NESTLING_EDX};
+	case CPUID_UNHIDDEN:
+		return (struct cpuid_regs){.eax = unhidden};
 	case CPUID_PVCLOCK: /* "KVMKVMKVM": whose clock ABI it is */
 		return (struct cpuid_regs){
 			.eax = CPUID_PVCLOCK_FEATURES, .ebx = 0x4B4D564B, .ecx = 0x564B4D56, .edx = 0x4D};
@@ -251,7 +254,7 @@ static void known_intercepts(uint32_t *icpt)
 /* A CPU that marks PDPTEs accessed leaves a bit in L1's tables that the manual reserves. */
 static uint64_t pdpte_mbz(uint64_t phys_mbz)
 {
-	return (PDPTE_MBZ | phys_mbz) & ~(has_quirk(QUIRK_PDPTE_A) ? PTE_A : 0);
+	return (PDPTE_MBZ | phys_mbz) & ~(unhidden & UNHIDDEN_PDPTE_A ? PTE_A : 0);
 }
 
 void caps_build(struct nested_caps *caps, const struct l1 *l1)

@@ -5,6 +5,13 @@
 
 #include "svm/vcpu.h"
 
+/* CPUID 4000_0000h as our guests see it: "NestlingSVM ". */
+#define NESTLING_EBX 0x7473654Eu
+#define NESTLING_ECX 0x676E696Cu
+#define NESTLING_EDX 0x204D5653u
+/* The leaf behind it. EAX: enum unhidden (svm/quirk.h). */
+#define CPUID_UNHIDDEN 0x40000001u
+
 #define L1_ASID_COUNT 0x8000u /* as Zen has */
 
 /* SVM features for this L1; 0 when nested is off. */

@@ -16,13 +16,13 @@
 #include "kernel/smp.h"
 #include "kernel/trap.h"
 #include "kernel/string.h"
+#include "svm/caps.h"
 #include "svm/decode.h"
 #include "svm/exit.h"
 #include "svm/once.h"
 
 #define QEMU_TCG                                                                                            \
-	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS | \
-	 QUIRK_PDPTE_A)
+	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS)
 #define BOCHS                                                                                               \
 	(QUIRK_LATE_VIRQ | QUIRK_LATE_INTR | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS | \
 	 QUIRK_RF | QUIRK_LBR)
@@ -32,7 +32,7 @@
 #define RSDP_OEM 9
 #define CR0_SELECTED (~(CR0_TS | CR0_MP)) /* a change of these is what CR0_SEL_WRITE is about */
 
-uint32_t quirks;
+uint32_t quirks, unhidden;
 bool quirk_codes[VMEXIT_INTERCEPT_END];
 
 /* The exits that quirk_after_exit() looks at for their code. */
@@ -56,6 +56,26 @@ static bool is_qemu(void)
 	return r.ebx == 0x54474354 && r.ecx == 0x43544743 && r.edx == 0x47435447;
 }
 
+/* Another Nestling makes a CPU without quirks, but for what it says that it cannot hide. */
+static uint32_t unhidden_by_nestling(void)
+{
+	struct cpuid_regs r = cpuid(CPUID_HYPERVISOR, 0);
+
+	if (r.eax < CPUID_UNHIDDEN || r.ebx != NESTLING_EBX || r.ecx != NESTLING_ECX || r.edx != NESTLING_EDX)
+		return 0;
+	return cpuid(CPUID_UNHIDDEN, 0).eax;
+}
+
+static void detect_below_hypervisor(void)
+{
+	if (is_qemu()) {
+		quirks = QEMU_TCG;
+		unhidden = UNHIDDEN_PDPTE_A;
+	} else {
+		unhidden = unhidden_by_nestling();
+	}
+}
+
 /* Bochs passes for the CPU that it models; the maker's name in its ACPI tables is all that gives it away. Other
  * emulators and hypervisors use the same firmware, but set CPUID's hypervisor bit. */
 static bool is_bochs(void)
@@ -74,7 +94,7 @@ static bool is_bochs(void)
 void quirk_detect(void)
 {
 	if (cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_HYPERVISOR)
-		quirks = is_qemu() ? QEMU_TCG : 0;
+		detect_below_hypervisor();
 	else
 		quirks = is_bochs() ? BOCHS : 0;
 	if (!quirks)

@@ -24,7 +24,6 @@ enum quirk {
 	QUIRK_SVM_ADDRESS = 1 << 10, /* VMRUN, VMLOAD, VMSAVE exit before rAX is looked at */
 	QUIRK_LBR = 1 << 13,        /* CPUID has LbrVirt, but nothing records branches */
 	QUIRK_RF = 1 << 11,         /* a nested fault on the fetch of an instruction clears RF */
-	QUIRK_PDPTE_A = 1 << 12,    /* walks set bit 5 (A) of PDPTEs in PAE format, which is reserved there */
 	QUIRK_LATE_INTR = 1 << 14,  /* a guest that is entered with IF=0 is not left for INTR until it sets IF */
 };
 
@@ -32,6 +31,13 @@ enum quirk {
 enum quirk_held { HELD_SHADOW = 1, HELD_RF = 2 };
 
 extern uint32_t quirks;
+
+/* Deviations that guests meet as well, because nothing can be done; they are told by CPUID_UNHIDDEN (svm/caps.h). */
+enum unhidden {
+	UNHIDDEN_PDPTE_A = 1 << 0, /* walks set bit 5 (A) of PDPTEs in PAE format, which is reserved there */
+};
+
+extern uint32_t unhidden;
 
 static inline bool has_quirk(enum quirk quirk)
 {

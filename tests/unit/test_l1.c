@@ -34,7 +34,7 @@
 /* --- what building a guest calls besides; none of it allocates --- */
 
 struct svm_cpu svm_this_cpu = {.asid_count = 16, .phys_bits = 48};
-uint32_t quirks;
+uint32_t quirks, unhidden;
 static const char *image_error;
 
 const char *load_image(struct l1 *l1, const struct l1_config *config, struct l1_entry *entry)
