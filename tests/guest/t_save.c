@@ -25,7 +25,7 @@
 #define COM1_DATA 0x3F8
 #define COM1_LSR 0x3FD
 #define LSR_DATA 1
-#define PM_TIMER 0x608
+#define FADT_PM_TIMER 76
 #define PM_MASK 0xFFFFFFu
 #define PM_CALIBRATE 700000u	/* ticks of 3.58 MHz: 0.2 s */
 
@@ -267,6 +267,8 @@ struct moment {
 	uint32_t pm;
 };
 
+static uint16_t pm_port;
+
 /* The tightest of some readings of both clocks. */
 static struct moment moment_now(void)
 {
@@ -275,7 +277,7 @@ static struct moment moment_now(void)
 
 	for (unsigned i = 0; i < 16; i++) {
 		uint64_t before = rdtsc();
-		uint32_t pm = inl(PM_TIMER) & PM_MASK;
+		uint32_t pm = inl(pm_port) & PM_MASK;
 		uint64_t after = rdtsc();
 
 		if (after - before < width) {
@@ -302,6 +304,7 @@ static void clock_step(struct clock *c)
 
 static void clock_calibrate(void)
 {
+	pm_port = (uint16_t)acpi_read32(acpi_table("FACP") + FADT_PM_TIMER);
 	calibrated = (struct clock){.last = moment_now()};
 	while (calibrated.pm < PM_CALIBRATE)
 		clock_step(&calibrated);
