@@ -361,7 +361,7 @@ bool vcpu_ready(struct vcpu *v)
 		inject_prepare(v);
 	if (unlikely(v->activity != VCPU_RUNNING)) {
 		vcpu_wait(v);
-		if (v->turn_waits)
+		if (v->turn_waits || must_stop(v))
 			return false;
 	}
 	if (unlikely(v->live_msrs_stale)) {
@@ -377,7 +377,7 @@ bool vcpu_ready(struct vcpu *v)
 	}
 	if (lbr_steps(v))
 		lbr_arm(v);
-	return likely(!must_stop(v));
+	return true; /* whoever stops the guest from now on kicks this CPU */
 }
 
 /* The vCPU ran before: the CPU has nothing of it. */
