@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* net/address.c - addresses and names: DHCP or what the command line says, IPv6 link-local, mDNS.
- * Decides when DHCP has failed: DHCP_PATIENCE after the link came up; then the static address serves, if there is one.
+ * Decides when DHCP has failed: DHCP_PATIENCE after the link came up, or after a lease was lost; then the static address
+ * serves, if there is one, until a server answers after all.
  * The name is nestling- and half of the card's address, so that several machines can share a wire. Before: net.c. */
 #include "net/stack.h"
 
@@ -23,6 +24,7 @@ static struct netif *netif;
 static const struct net_options *options;
 static char host[NAME_MAX];
 static uint64_t give_up_at = UINT64_MAX;
+static bool had_lease;
 static uint32_t told; /* the address that the log told last */
 static bool told_ip6;
 
@@ -106,18 +108,22 @@ static void follow_link(bool link, uint64_t now)
 
 static void end_dhcp_wait(uint64_t now)
 {
+	bool lease = dhcp_supplied_address(netif);
+
+	if (had_lease && !lease)
+		give_up_at = now + DHCP_PATIENCE;
+	had_lease = lease;
 	if (now < give_up_at)
 		return;
 	give_up_at = UINT64_MAX;
-	if (dhcp_supplied_address(netif))
+	if (lease)
 		return;
 	if (!options->has_address) {
 		klog("net: no DHCP server answers so far; ip= on the command line gives an address");
 		return;
 	}
 	klog("net: no DHCP server answers; using the address of the command line");
-	dhcp_stop(netif);
-	set_static();
+	set_static(); /* lwIP goes on asking */
 }
 
 void address_tend(bool link, uint64_t now)

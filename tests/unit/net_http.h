@@ -18,7 +18,7 @@
 
 #define AUTH "Authorization: Bearer " RIG_TOKEN "\r\n"
 
-static struct peer_conn *open_conn(uint16_t port)
+static inline struct peer_conn *open_conn(uint16_t port)
 {
 	struct peer_conn *c = peer_connect(port);
 
@@ -27,7 +27,7 @@ static struct peer_conn *open_conn(uint16_t port)
 }
 
 /* One request on a connection of its own; the text of the answer until `want`. */
-static void ask(const char *request, const char *want)
+static inline void ask(const char *request, const char *want)
 {
 	struct peer_conn *c = open_conn(HTTP_PORT);
 
@@ -37,7 +37,7 @@ static void ask(const char *request, const char *want)
 	peer_free(c);
 }
 
-static char *pattern(size_t size)
+static inline char *pattern(size_t size)
 {
 	char *bytes = malloc(size);
 
@@ -46,7 +46,7 @@ static char *pattern(size_t size)
 	return bytes;
 }
 
-static void upload(const char *bytes, size_t size)
+static inline void upload(const char *bytes, size_t size)
 {
 	struct peer_conn *c = open_conn(HTTP_PORT);
 	char head[256];
@@ -72,7 +72,7 @@ static void test_nothing_leaks(void **state)
 	assert_false(rig_upload_open);
 }
 
-static int start(void **state)
+static inline int start(void **state)
 {
 	(void)state;
 	rig_start();

@@ -193,7 +193,8 @@ bool rig_receive(const void *frame, size_t len)
 char rig_typed[4096];
 size_t rig_typed_len, rig_type_room = SIZE_MAX;
 unsigned rig_actions, rig_pins;
-bool rig_upload_open;
+bool rig_upload_open, rig_linux_exists = true;
+unsigned rig_create_ms;
 static bool tiny_exists = true;
 static char output[PLANE_CONSOLE_MAX];
 static uint64_t written;
@@ -218,8 +219,8 @@ static void op_host(struct plane_host *h)
 
 static bool op_guest_at(unsigned n, uint32_t *id)
 {
-	*id = n + 1;
-	return n < 1 + (unsigned)tiny_exists;
+	*id = rig_linux_exists ? n + 1 : n + 2;
+	return n < (unsigned)rig_linux_exists + (unsigned)tiny_exists;
 }
 
 static bool op_guest(uint32_t id, struct plane_guest *g)
@@ -228,7 +229,7 @@ static bool op_guest(uint32_t id, struct plane_guest *g)
 				  .console_written = written, .memory = MIB(64)};
 	snprintf(g->name, sizeof(g->name), "%s", id == 1 ? "linux" : "tiny");
 	snprintf(g->end_reason, sizeof(g->end_reason), "a \"reason\"\n\xC3");
-	return id == 1 || (id == 2 && tiny_exists);
+	return (id == 1 && rig_linux_exists) || (id == 2 && tiny_exists);
 }
 
 static bool op_guest_find(const char *name, size_t len, uint32_t *id)
@@ -321,6 +322,7 @@ static enum plane_result op_file_remove(const char *name, size_t len, struct pla
 static enum plane_result op_create(const char *text, size_t size, uint32_t *id, struct plane_error *error)
 {
 	rig_actions++;
+	rig_now_ns += rig_create_ms * RIG_NS_PER_MS;
 	*id = 2;
 	if (size >= 5 && !memcmp(text, "guest", 5))
 		return PLANE_OK;
@@ -406,13 +408,13 @@ static const struct plane_ops ops = {
 
 /* --- time --- */
 
+struct net_options rig_options = {
+	.card = "rig", .has_address = true, .address = RIG_SERVER_IP, .prefix = 8, .token = RIG_TOKEN,
+};
+
 void rig_start(void)
 {
-	static const struct net_options options = {
-		.card = "rig", .has_address = true, .address = RIG_SERVER_IP, .prefix = 8, .token = RIG_TOKEN,
-	};
-
-	net_init(NULL, &options, &ops);
+	net_init(NULL, &rig_options, &ops);
 	rig_run_ms(3000); /* duplicate address detection, mDNS probes */
 }
 

@@ -7,6 +7,8 @@
 #include <bits.h>
 #include <plane.h>
 
+#include "kernel/cmdline.h"
+
 #define RIG_NS_PER_MS UINT64_C(1000000)
 #define RIG_TOKEN "correct-horse"
 #define RIG_SERVER_IP 0x0A000001u /* 10.0.0.1 */
@@ -22,6 +24,7 @@ extern bool rig_link;
 extern char rig_log[8192];         /* what klog() and the console were told */
 extern void (*rig_on_frame)(const uint8_t *frame, size_t len); /* what the card sends */
 
+extern struct net_options rig_options; /* read by rig_start(): without DHCP */
 /* Once per program. */
 void rig_start(void);
 /* A frame arrives. False: the card's ring is full, and it is lost. */
@@ -38,6 +41,8 @@ extern bool rig_upload_open;
 extern unsigned rig_pins;
 void rig_guest_says(const char *text, size_t len);
 void rig_guest_exists(bool exists);
+extern bool rig_linux_exists;      /* the other guest, which was made first */
+extern unsigned rig_create_ms;     /* how long making a guest takes */
 
 /* --- net_peer.c --- */
 
