@@ -8,7 +8,7 @@
  * whole (64 bits), two of them may be a moment apart.
  * Strings: what comes in is read before the call returns, unless its line says otherwise; `const char *` that comes
  * out is constant for ever; arrays are copies and always terminated.
- * Guests are named by `id`, which is never used twice, so an old one finds nothing rather than somebody else. */
+ * Guests are named by `id`, never 0 and ever higher, so an old one finds nothing rather than somebody else. */
 #ifndef PLANE_H
 #define PLANE_H
 

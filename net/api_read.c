@@ -78,25 +78,43 @@ void api_write_guest(struct text_out *o, const struct plane_guest *g)
 	json_close(o, '}');
 }
 
+void api_first_guest(struct http_conn *c)
+{
+	for (unsigned n = 0; plane->guest_at(n, &c->at.id); n++)
+		c->at.end = max_u64(c->at.end, c->at.id);
+	c->at.id = 0;
+}
+
+bool api_next_guest(struct http_conn *c, struct plane_guest *g)
+{
+	for (unsigned n = 0; plane->guest_at(n, &c->at.id); n++) {
+		if (c->at.id <= c->at.end && plane->guest(c->at.id, g) && g->number > c->at.cursor) {
+			c->at.cursor = g->number;
+			return true;
+		}
+	}
+	c->at.id = 0;
+	return false;
+}
+
 static enum http_produced produce_guests(struct http_conn *c, struct text_out *o)
 {
 	struct plane_guest g;
-	uint32_t id;
 
 	if (!c->at.step++)
 		json_open(o, NULL, '[');
-	if (!plane->guest_at(c->at.n++, &id)) {
+	if (!api_next_guest(c, &g)) {
 		json_close(o, ']');
 		out_text(o, "\n");
 		return HTTP_LAST_PIECE;
 	}
-	if (plane->guest(id, &g))
-		api_write_guest(o, &g);
+	api_write_guest(o, &g);
 	return HTTP_PIECE;
 }
 
 enum http_status api_guests(struct http_conn *c)
 {
+	api_first_guest(c);
 	return produce_by(c, produce_guests);
 }
 

@@ -109,6 +109,10 @@ enum http_status api_metrics(struct http_conn *c);
 
 /* One guest as an object, its vCPUs left out. */
 void api_write_guest(struct text_out *out, const struct plane_guest *g);
+/* Goes over the guests in the order of their numbers, whatever comes and goes between two calls: each that was there at
+ * the first and is there now comes once. The next is at.id and *g; false: there is no more, at.id is 0, as none's is. */
+void api_first_guest(struct http_conn *c);
+bool api_next_guest(struct http_conn *c, struct plane_guest *g);
 
 /* --- api_act.c: actions --- */
 

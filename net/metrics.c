@@ -5,7 +5,6 @@
 
 #include <bits.h>
 
-
 #define KINDS_PER_PIECE 8u
 
 enum { FAMILY_HOST, FAMILY_NET, FAMILY_UP, FAMILY_VMRUNS, FAMILY_EXITS, FAMILY_REFUSED };
@@ -109,24 +108,23 @@ static void sample(struct http_conn *c, struct text_out *o, const struct place *
 	}
 }
 
-/* at.cursor counts guests; false: the family has no more. */
+/* False: the family has no more. A guest that goes away meanwhile has had its last sample. */
 static bool samples(struct http_conn *c, struct text_out *o)
 {
 	struct place p = {.vcpu = c->at.vcpu};
 	unsigned vcpus;
 
-	if (c->at.step <= FAMILY_NET || !plane->guest_at((unsigned)c->at.cursor, &c->at.id))
+	if (c->at.step <= FAMILY_NET || (!c->at.id && !api_next_guest(c, &p.g)))
 		return false;
-	vcpus = plane->guest(c->at.id, &p.g) && c->at.step != FAMILY_UP ? p.g.vcpus : 1;
-	for (unsigned i = 0; i < KINDS_PER_PIECE && c->at.n < kinds(c->at.step); i++, c->at.n++)
+	vcpus = !plane->guest(c->at.id, &p.g) ? 0 : c->at.step == FAMILY_UP ? 1 : p.g.vcpus;
+	for (unsigned i = 0; i < KINDS_PER_PIECE && vcpus && c->at.n < kinds(c->at.step); i++, c->at.n++)
 		sample(c, o, &p);
-	if (c->at.n < kinds(c->at.step))
+	if (vcpus && c->at.n < kinds(c->at.step))
 		return true;
 	c->at.n = 0;
 	if (++c->at.vcpu < vcpus)
 		return true;
-	c->at.vcpu = 0;
-	c->at.cursor++;
+	c->at.id = c->at.vcpu = 0;
 	return true;
 }
 
@@ -148,5 +146,6 @@ enum http_status api_metrics(struct http_conn *c)
 {
 	c->type = "text/plain; version=0.0.4; charset=utf-8";
 	c->produce = produce_metrics;
+	api_first_guest(c);
 	return HTTP_OK;
 }

@@ -2,7 +2,8 @@
 /* net/net.c - starts the network plane, and gives it its turns.
  * Decides how much one turn may do: TURN_FRAMES frames or TURN_NS, whichever is less, so that neither a flood nor a
  * long queue keeps a guest on CPU 0 from running; what is added while the ring is drained waits for the next turn, and
- * behind a turn that did not get to the end the guest has the CPU for half as long. Nothing here is called from
+ * behind a turn that did not get to the end the guest has the CPU for half as long, but one that made a guest, which can
+ * take seconds, keeps nobody waiting for half of them. Nothing here is called from
  * anywhere but svm/turn.c. Next: netif_nic.c, address.c, http.c, tcp_console.c. */
 #include "net/net.h"
 
@@ -24,6 +25,7 @@
 #define TURN_FRAMES 64u
 #define TURN_NS (500 * NS_PER_US)
 #define POLL_NS NS_PER_MS          /* a card without an interrupt */
+#define REST_NS (10 * NS_PER_MS)   /* at most, behind a turn */
 #define TEND_NS (500 * NS_PER_MS)  /* how often the card and the address are looked after */
 
 const struct plane_ops *plane;
@@ -84,7 +86,7 @@ static void work(void)
 		drained = arm(after.rx_frames != before.rx_frames);
 	else if (drained)
 		next_turn = min_u64(next_turn, end + POLL_NS);
-	not_before = drained ? 0 : end + (end - begin) / 2;
+	not_before = drained ? 0 : end + min_u64((end - begin) / 2, REST_NS);
 	if (!drained)
 		next_turn = not_before;
 }

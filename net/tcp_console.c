@@ -23,6 +23,7 @@
 #define STREAM_PERIOD (10 * NS_PER_MS)
 #define QUEUE_MAX 4096u /* bytes in flight to one peer */
 #define PIECE 512u
+#define LOST_MAX 64u     /* of the line that says what was lost */
 #define TRIES 3u
 #define CONSOLE_CONNECTIONS 20
 
@@ -42,6 +43,8 @@ struct console {
 	unsigned tries;
 	char token[NET_TOKEN_MAX + 1];
 	unsigned token_len;
+	unsigned out_len;      /* of `out`: read, and not with TCP yet */
+	char out[2 * PIECE + LOST_MAX];
 };
 
 static struct console consoles[CONSOLE_CONNECTIONS];
@@ -53,6 +56,43 @@ unsigned console_connections(void)
 	for (unsigned i = 0; i < CONSOLE_CONNECTIONS; i++)
 		n += consoles[i].phase != FREE;
 	return n;
+}
+
+/* --- output --- */
+
+static size_t read_output(struct console *c, char *buf, size_t size, uint64_t *lost)
+{
+	*lost = 0;
+	if (c->number)
+		return plane->console_read(c->id, &c->cursor, buf, size, lost);
+	return plane->monitor_read(c->session, buf, size, lost);
+}
+
+/* Reads the next piece, escapes it, and says what the ring has lost before. False: there is nothing. */
+static bool fill(struct console *c)
+{
+	char in[PIECE];
+	uint64_t lost;
+	size_t len = read_output(c, in, sizeof(in), &lost), escaped;
+
+	if (lost)
+		c->out_len = (unsigned)ksnprintf(c->out, LOST_MAX, "\r\n[%llu bytes lost]\r\n",
+						 (unsigned long long)lost);
+	telnet_output(in, len, c->out + c->out_len, 2 * PIECE, &escaped, c->number == 0);
+	c->out_len += (unsigned)escaped;
+	return c->out_len;
+}
+
+/* A piece that TCP has no memory for waits for the next turn. */
+static void pump(struct console *c)
+{
+	while (c->out_len || (c->unacked + sizeof(c->out) <= QUEUE_MAX && fill(c))) {
+		if (tcp_write(c->pcb, c->out, (u16_t)c->out_len, TCP_WRITE_FLAG_COPY) != ERR_OK)
+			break;
+		c->unacked += c->out_len;
+		c->out_len = 0;
+	}
+	tcp_output(c->pcb);
 }
 
 /* --- the end --- */
@@ -78,6 +118,8 @@ static void say(struct console *c, const char *text)
 
 static void close_with(struct console *c, const char *text)
 {
+	if (c->phase == OPEN)
+		pump(c);
 	say(c, text);
 	if (c->rest)
 		tcp_recved(c->pcb, c->rest->tot_len);
@@ -89,38 +131,6 @@ static void on_error(void *arg, err_t err)
 {
 	(void)err;
 	release(arg);
-}
-
-/* --- output --- */
-
-static size_t read_output(struct console *c, char *buf, size_t size, uint64_t *lost)
-{
-	*lost = 0;
-	if (c->number)
-		return plane->console_read(c->id, &c->cursor, buf, size, lost);
-	return plane->monitor_read(c->session, buf, size, lost);
-}
-
-/* A piece is read only when the peer has room for all of it, escapes included. */
-static void pump(struct console *c)
-{
-	while (c->unacked + 2 * PIECE <= QUEUE_MAX && tcp_sndbuf(c->pcb) > 2 * PIECE + 64) {
-		static char in[PIECE], out[2 * PIECE]; /* CPU 0 alone comes here */
-		uint64_t lost;
-		size_t len = read_output(c, in, sizeof(in), &lost), out_len;
-
-		if (lost) {
-			ksnprintf(out, sizeof(out), "\r\n[%llu bytes lost]\r\n", (unsigned long long)lost);
-			say(c, out);
-		}
-		if (!len)
-			break;
-		telnet_output(in, len, out, sizeof(out), &out_len, c->number == 0);
-		if (tcp_write(c->pcb, out, (u16_t)out_len, TCP_WRITE_FLAG_COPY) != ERR_OK)
-			break;
-		c->unacked += (unsigned)out_len;
-	}
-	tcp_output(c->pcb);
 }
 
 static bool is_gone(const struct console *c)

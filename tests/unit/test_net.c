@@ -3,7 +3,24 @@
  * links: net/net.c net/address.c net/state.c net/netif_nic.c net/sys_arch.c net/listen.c net/http.c net/reply.c */
 /* links: net/http_parse.c net/api.c net/api_act.c net/api_read.c net/metrics.c net/json.c net/token.c */
 /* links: net/telnet.c net/tcp_console.c kernel/printf.c tests/unit/net_rig.c tests/unit/net_peer.c lwip */
+/* wraps: tcp_write */
 #include "tests/unit/net_http.h"
+
+#include <lwip/tcp.h>
+
+/* --- lwIP's memory --- */
+
+static uint32_t write_fails; /* bit 0: the next one does, and so on */
+
+err_t __real_tcp_write(struct tcp_pcb *pcb, const void *bytes, u16_t length, u8_t flags);
+
+err_t __wrap_tcp_write(struct tcp_pcb *pcb, const void *bytes, u16_t length, u8_t flags)
+{
+	bool fails = write_fails & 1;
+
+	write_fails >>= 1;
+	return fails ? ERR_MEM : __real_tcp_write(pcb, bytes, length, flags);
+}
 
 /* --- HTTP --- */
 
@@ -66,6 +83,64 @@ static void test_actions(void **state)
 	ask("POST /api/guests/tiny/reset HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "200 OK");
 	ask("DELETE /api/guests/tiny HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "200 OK");
 	assert_int_equal(rig_actions, before + 5);
+}
+
+static unsigned count(const struct peer_conn *c, const char *text)
+{
+	unsigned n = 0;
+
+	for (const char *at = c->got; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+/* A guest that goes, or comes, while an answer is made changes nothing in what is said of the others. */
+static void test_guests_that_go_while_they_are_listed(void **state)
+{
+	static const char request[] = "GET /metrics HTTP/1.0\r\n\r\n", name[] = "exits_total{guest=\"tiny\"";
+	unsigned whole = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < 24; n++) { /* how many acknowledgements come before; it goes or comes */
+		struct peer_conn *c = open_conn(HTTP_PORT);
+		unsigned got;
+
+		c->mute = true;
+		peer_text(c, request);
+		for (unsigned i = 0; i < n / 2; i++) {
+			peer_ack(c);
+			rig_run_ms(1);
+		}
+		got = count(c, name);
+		rig_linux_exists = !rig_linux_exists;
+		c->mute = false;
+		peer_ack(c);
+		rig_run_ms(100);
+		whole = whole ? whole : count(c, name);
+		assert_int_equal(count(c, name), whole);
+		assert_true(n || got < whole);
+		peer_free(c);
+	}
+	assert_true(rig_linux_exists);
+	assert_int_equal(whole, 2 * 233); /* of 2 vCPUs: counters that are not 0 */
+}
+
+/* Making a guest takes seconds; nobody waits for half of them more. */
+static void test_a_long_turn_keeps_nobody_waiting(void **state)
+{
+	struct peer_conn *c = open_conn(HTTP_PORT);
+	uint64_t begin;
+
+	(void)state;
+	rig_create_ms = 4000;
+	peer_text(c, "POST /api/guests HTTP/1.1\r\nHost: x\r\n" AUTH "Content-Length: 5\r\n\r\nguest");
+	rig_run_ms(1);
+	rig_create_ms = 0;
+	begin = rig_now_ns;
+	peer_text(c, "GET /api/host HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_true(peer_expect(c, "\"cpus\":4", 1000));
+	assert_true(rig_now_ns - begin < 20 * RIG_NS_PER_MS);
+	peer_free(c);
 }
 
 static void test_keep_alive_and_pipelining(void **state)
@@ -213,6 +288,35 @@ static void test_console_needs_the_token(void **state)
 	peer_free(c);
 }
 
+/* TCP that has no memory delays what a console says, and loses none of it. */
+static void test_a_console_while_memory_is_short(void **state)
+{
+	const size_t size = 6000;
+	char *bytes = calloc(1, size + 1);
+
+	(void)state;
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (char)('a' + (i * 7 + i / 251) % 26);
+	for (uint16_t port = 2300; port <= 2302; port += 2) {
+		struct peer_conn *c = open_conn(port);
+
+		peer_text(c, RIG_TOKEN "\r");
+		rig_run_ms(20);
+		for (size_t i = 0; i < size; i += 1000) {
+			if (port == 2302)
+				rig_guest_says(bytes + i, 1000);
+			else
+				peer_send(c, bytes + i, 1000); /* this monitor says what it is told */
+			write_fails = 5; /* the first piece, then the second */
+			rig_run_ms(50);
+			assert_int_equal(write_fails, 0);
+		}
+		assert_non_null(strstr(c->got, bytes));
+		peer_free(c);
+	}
+	free(bytes);
+}
+
 /* What the guest does not take closes the window; nothing is lost, and no memory grows. */
 static void test_a_guest_that_does_not_read(void **state)
 {
@@ -307,6 +411,8 @@ int main(void)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_405_names_the_methods),
 		cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_guests_that_go_while_they_are_listed),
+		cmocka_unit_test(test_a_long_turn_keeps_nobody_waiting),
 		cmocka_unit_test(test_keep_alive_and_pipelining),
 		cmocka_unit_test(test_upload_and_download),
 		cmocka_unit_test(test_a_download_that_dies_lets_go_of_the_file),
@@ -314,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_console_stream),
 		cmocka_unit_test(test_tcp_console),
 		cmocka_unit_test(test_console_needs_the_token),
+		cmocka_unit_test(test_a_console_while_memory_is_short),
 		cmocka_unit_test(test_a_guest_that_does_not_read),
 		cmocka_unit_test(test_slow_clients_do_not_keep_others_out),
 		cmocka_unit_test(test_a_slow_reader_is_bounded_and_ended),
