@@ -216,8 +216,11 @@ static bool set_svm(struct parser *p, struct text list)
 
 /* --- guests --- */
 
+/* The two names that mean something else in a path are in no URL that a client sends. */
 bool config_is_name(struct text t)
 {
+	if (text_is(t, ".") || text_is(t, ".."))
+		return false;
 	for (size_t i = 0; i < t.len; i++) {
 		char c = t.at[i];
 		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

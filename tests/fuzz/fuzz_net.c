@@ -10,6 +10,7 @@
 
 #define CONNS 4u
 #define FRAME_MAX 1514u
+#define SEGMENT_MAX 1460u /* the MSS of Ethernet */
 
 static struct peer_conn *conns[CONNS];
 
@@ -49,9 +50,9 @@ static void open_conn(struct input *in, struct peer_conn **c)
 
 static void segment(struct input *in, struct peer_conn *c)
 {
-	uint8_t flags = (uint8_t)input_bytes(in, 1), bytes[512];
+	uint8_t flags = (uint8_t)input_bytes(in, 1), bytes[SEGMENT_MAX];
 	uint32_t skip = (uint32_t)input_bytes(in, 1), shift = (uint32_t)(int8_t)input_bytes(in, 1);
-	size_t len = cut(in, bytes, input_bytes(in, 2) % sizeof(bytes));
+	size_t len = cut(in, bytes, input_bytes(in, 2) % (sizeof(bytes) + 1));
 
 	if (!c)
 		return;

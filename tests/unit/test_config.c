@@ -126,6 +126,8 @@ static const struct {
 			"'guest <name>'"},
 	{"guest\n", "nestling.cfg line 1: 'guest' has no value; write it behind the word"},
 	{"guest a b\n", "nestling.cfg line 1: 'a b' is no guest name; use up to 31 letters, digits, '-', '_' or '.'"},
+	{"guest ..\n", "nestling.cfg line 1: '..' is no guest name; use up to 31 letters, digits, '-', '_' or '.'"},
+	{"guest .\n", "nestling.cfg line 1: '.' is no guest name; use up to 31 letters, digits, '-', '_' or '.'"},
 	{"guest abcdefghijklmnopqrstuvwxyz012345\n",
 	 "nestling.cfg line 1: 'abcdefghijklmnopqrstuvwxyz012345' is no guest name; use up to 31 letters, digits, "
 	 "'-', '_' or '.'"},

@@ -122,7 +122,7 @@ static void broken_uploads_leave_nothing(void **state)
 
 static void names_and_sizes(void **state)
 {
-	static const char *const bad[] = {"", "a b", "a/b", "../x", "a\n", "abcdefghijklmnopqrstuvwxyz012345"};
+	static const char *const bad[] = {"", ".", "..", "a b", "a/b", "../x", "a\n", "abcdefghijklmnopqrstuvwxyz012345"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
