@@ -112,19 +112,17 @@ bool machine_mmio_claims(const struct machine *m, uint64_t gpa)
 
 /* Both devices have doubleword registers 16 bytes apart. A narrow read gets its part of one; a
  * wide read gets the register alone, the words after it are empty. */
-static uint32_t read_word(struct machine *m, unsigned vcpu, uint64_t gpa)
-{
-	uint32_t offset = (uint32_t)(gpa & PAGE_MASK & ~UINT64_C(3));
-
-	if (page_of(gpa) == lapic_page(m, vcpu))
-		return vlapic_mmio_read(m, vcpu, offset);
-	return page_of(gpa) == VIOAPIC_GPA ? vioapic_mmio_read(m, offset) : UINT32_MAX;
-}
-
 uint64_t machine_mmio_read(struct machine *m, unsigned vcpu, uint64_t gpa, unsigned size)
 {
-	uint32_t word = read_word(m, vcpu, gpa) >> (8 * (gpa & 3));
+	uint32_t offset = (uint32_t)(gpa & PAGE_MASK & ~UINT64_C(3)), word;
 
+	if (page_of(gpa) == lapic_page(m, vcpu))
+		word = vlapic_mmio_read(m, vcpu, offset);
+	else if (page_of(gpa) == VIOAPIC_GPA)
+		word = vioapic_mmio_read(m, offset);
+	else
+		return UINT64_MAX >> (64 - 8 * size);
+	word >>= 8 * (gpa & 3);
 	return size < 4 ? word & size_mask(size) : word;
 }
 

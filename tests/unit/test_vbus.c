@@ -42,6 +42,8 @@ static void nothing_there_reads_as_ones(void **state)
 	assert_true(in(0xFFFF, 4) == UINT32_MAX); /* ends beyond the last port */
 	machine_io_write(&h->m, 0, 0xFFFF, 0, 4);
 	assert_true(machine_mmio_read(&h->m, 0, 0xD0000000, 4) == UINT32_MAX);
+	assert_true(machine_mmio_read(&h->m, 0, 0xA0000, 8) == UINT64_MAX);
+	assert_int_equal(machine_mmio_read(&h->m, 0, 0xBFFFF, 1), 0xFF);
 	assert_false(machine_mmio_claims(&h->m, 0xFEE01000));
 	assert_false(machine_mmio_claims(&h->m, 0xFEBFFFFF));
 }
