@@ -328,7 +328,7 @@ bool insn_decode(struct vcpu *v, struct insn *insn)
 			insn->mem_address = insn_linear(v, op->segment, op->value);
 		}
 	}
-	insn->is_mov_cr = z.mnemonic == ZYDIS_MNEMONIC_MOV &&
+	insn->is_mov_cr = z.mnemonic == ZYDIS_MNEMONIC_MOV && z.opcode_map == ZYDIS_OPCODE_MAP_0F &&
 			  (insn->op[0].kind == OPERAND_OTHER || insn->op[1].kind == OPERAND_OTHER) && !insn->has_mem;
 	return true;
 }

@@ -171,6 +171,8 @@ enum resume emulate_mmio(struct vcpu *v, l1pa_t at, bool write)
 	}
 	if (insn.is_string)
 		return string_mmio(v, &insn);
+	if (insn.is_mov_cr) /* touches no memory: the code has changed since, and may have its own intercept */
+		return RESUME_SAME;
 	if (!is_simple(&insn))
 		return refuse(v, &insn, at, write);
 	if (is_bit_test(insn.mnemonic) && insn.op[1].kind == OPERAND_GPR)

@@ -262,6 +262,16 @@ static void test_code_that_cannot_be_read(void **state)
 	assert_int_equal(emulate_mmio(&fake.v, l1pa(FAKE_DEVICE), false), RESUME_STOP);
 }
 
+/* Another CPU has put MOV RAX, CR3 there meanwhile, which L1 may intercept: it is the CPU's. MOV DS, AX, whose
+ * descriptor lies in a device, looks alike and would never get on. */
+static void test_code_that_has_changed(void **state)
+{
+	(void)state;
+	assert_int_equal(EMULATE("\x0F\x20\xD8"), RESUME_SAME);
+	assert_string_equal(fake.ended, "");
+	assert_int_equal(EMULATE("\x8E\xD8"), RESUME_STOP);
+}
+
 /* --- whatever a guest may put there --- */
 
 static void random_mode(unsigned n)
@@ -321,6 +331,7 @@ int main(void)
 		TEST(test_across_pages),
 		TEST(test_unsupported_ends_the_guest),
 		TEST(test_code_that_cannot_be_read),
+		TEST(test_code_that_has_changed),
 		TEST(test_random_code),
 	};
 
