@@ -38,9 +38,19 @@ static void free_ram(struct l1_ram *ram)
 	*ram = (struct l1_ram){0};
 }
 
-static bool map_ram(struct l1 *l1, const struct l1_ram *ram)
+static bool map_part(struct l1 *l1, const struct l1_ram *ram, uint64_t from, uint64_t to)
 {
-	return !ram->size || npt_map(&l1->npt01, l1pa(ram->base), ram->host, ram->size);
+	return npt_map(&l1->npt01, l1pa(ram->base + from), hpa(ram->host.a + from), to - from);
+}
+
+static bool map_low(struct l1 *l1)
+{
+	return map_part(l1, &l1->low, 0, L1_HOLE_BASE) && map_part(l1, &l1->low, L1_HOLE_END, l1->low.size);
+}
+
+static bool map_high(struct l1 *l1)
+{
+	return map_part(l1, &l1->high, 0, l1->high.size);
 }
 
 /* A permission map that permits nothing. */
@@ -64,7 +74,7 @@ static bool build_tables(struct l1 *l1)
 	l1->iopm = alloc_permission_map(IOPM_SIZE);
 	if (l1->msrpm)
 		msrpm01_init(l1->msrpm);
-	return l1->msrpm && l1->iopm && npt_init(&l1->npt01) && map_ram(l1, &l1->low) && map_ram(l1, &l1->high);
+	return l1->msrpm && l1->iopm && npt_init(&l1->npt01) && map_low(l1) && map_high(l1);
 }
 
 static enum plane_result build_memory(struct l1 *l1, struct plane_error *error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/l1.h - one L1 guest: its memory, its devices, its vCPUs, its end.
- * Memory map: RAM from 0 up to at most 3 GiB, the rest from 4 GiB; devices below 4 GiB; ACPI tables at E0000h. */
+ * Memory map: RAM from 0 up to at most 3 GiB, with a hole from A0000h where a PC has video memory, the rest from 4 GiB;
+ * devices below 4 GiB; ACPI tables at E0000h. */
 #ifndef SVM_L1_H
 #define SVM_L1_H
 
@@ -19,13 +20,16 @@
 #define L1_NAME_MAX PLANE_NAME_MAX
 #define L1_LOW_LIMIT GIB(3)
 #define L1_HIGH_BASE GIB(4)
+#define L1_HOLE_BASE UINT64_C(0xA0000)
+#define L1_HOLE_END UINT64_C(0xC0000)
 #define L1_ACPI_BASE UINT64_C(0xE0000)
 #define L1_ACPI_SIZE KIB(128)
 #define L1_REASON_MAX PLANE_REASON_MAX
 
 struct vcpu;
 
-/* A run of L1 RAM that is contiguous in host memory. */
+/* A run of L1 RAM that is contiguous in host memory. The low one has host memory behind the hole, too, which stays zero
+ * since nobody reaches it: whoever takes it for a page table finds nothing present there. */
 struct l1_ram {
 	uint64_t base; /* l1pa */
 	uint64_t size;
@@ -71,11 +75,15 @@ struct l1 {
 	struct guest_output output; /* guest_console.c */
 };
 
-/* The bytes [at, at + size) of RAM, or NULL unless all of them are RAM. Both runs are contiguous, so this is
- * one comparison and one addition in the common case. */
+/* The bytes [at, at + size) of RAM, or NULL unless all of them are RAM. Runs are contiguous, so this is two comparisons
+ * in the common case, which is the RAM between the hole and the devices. */
 static inline void *l1_ptr(const struct l1 *l1, l1pa_t at, uint64_t size)
 {
-	if (likely(at.a < l1->low.size && size <= l1->low.size - at.a))
+	uint64_t left = l1->low.size - at.a;
+
+	if (likely(left <= l1->low.size - L1_HOLE_END && size <= left))
+		return hpa_ptr(hpa(l1->low.host.a + at.a));
+	if (at.a < L1_HOLE_BASE && size <= L1_HOLE_BASE - at.a)
 		return hpa_ptr(hpa(l1->low.host.a + at.a));
 	if (at.a >= L1_HIGH_BASE && at.a - L1_HIGH_BASE < l1->high.size &&
 	    size <= l1->high.size - (at.a - L1_HIGH_BASE))

@@ -69,6 +69,8 @@ static const char *load_segment(struct kernel *k, struct segment s)
 
 	uint8_t *to = l1_ptr(k->l1, l1pa(s.paddr), s.memsz);
 
+	if (s.paddr < L1_HOLE_END && s.memsz > L1_HOLE_BASE - min_u64(s.paddr, L1_HOLE_BASE))
+		return "the kernel wants to lie at A0000h to BFFFFh, where no memory is; link it elsewhere";
 	if (!to || s.paddr + s.memsz > k->l1->low.size)
 		return "the kernel does not fit into the guest's memory; raise memory in " CONFIG_FILE;
 	/* Else 65535 segments, one on the other, would take as many times as long. */

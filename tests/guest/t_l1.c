@@ -358,6 +358,25 @@ static void tsc_monotonic(const struct scenario *s UNUSED)
 	}
 }
 
+/* --- memory --- */
+
+/* A PC has video memory from A0000h on, or nothing, but no RAM; in text mode its first half answers to nobody. */
+static void no_ram_at_a0000(const struct scenario *s UNUSED)
+{
+	static const uint64_t places[] = {0xA0000, 0xA1238, 0xAFFF8};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(places); i++) {
+		volatile uint64_t *at = (volatile uint64_t *)places[i];
+
+		expect_item(i);
+		for (unsigned n = 0; n < 3; n++) { /* L0 may learn what such an instruction does */
+			*at = 0x1122334455667788;
+			expect("8 bytes", *at, UINT64_MAX);
+			expect("2 bytes", *((volatile uint16_t *)at + 1), 0xFFFF);
+		}
+	}
+}
+
 /* --- second vCPU --- */
 
 static volatile uint32_t other_id;
@@ -414,6 +433,7 @@ SCENARIOS("t_l1") {
 	{"l1_acpi_tables", "ACPI 5.2", acpi_tables, 0, 0},
 	{"l1_pm_timer", "ACPI 4.8.3.3", pm_timer, 0, 0},
 	{"l1_tsc_monotonic", "13.2.4", tsc_monotonic, 0, 0},
+	{"l1_no_ram_at_a0000", "IBM PC/AT, memory map", no_ram_at_a0000, 0, 0},
 	{"l1_second_cpu", "16.5", second_cpu, NEED_TWO_CPUS, 0},
 	{"l1_bad_control_registers", "3.1.1", bad_control_registers, 0, 0},
 	{"l1_x2apic", "16.9", x2apic, 0, 0},

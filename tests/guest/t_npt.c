@@ -214,6 +214,57 @@ static void guest_table_pages_dirty(const struct scenario *s UNUSED)
 	expect("A and D of the guest's root page", *entry & (PTE_A | PTE_D), PTE_A | PTE_D);
 }
 
+/* --- places of L1 without RAM --- */
+
+#define NO_RAM UINT64_C(0xA0000) /* video memory of a PC, which answers to nobody in text mode */
+
+L2_CODE(l2_write_read, "mov [rbx], rax; mov rax, [rbx]");
+
+/* NPT12 leads where L1 has no RAM: L2 finds there what L1 does. Its neighbours are RAM. */
+static void no_ram_below(const struct scenario *s UNUSED)
+{
+	uint64_t *entry, *page;
+	struct vm *v = vm_with_page(l2_write_read, TARGET, &entry, &page);
+
+	*entry = NO_RAM | PTE_RWU;
+	for (unsigned i = 0; i < 3; i++) {
+		v->vmcb->rip = pa(l2_write_read);
+		v->vmcb->rax = PAGE_VALUE;
+		vm_run_to_end(v);
+		expect("read", v->vmcb->rax, UINT64_MAX);
+	}
+	*entry = (NO_RAM - PAGE_SIZE) | PTE_RWU;
+	v->regs.rbx = TARGET;
+	v->vmcb->rip = pa(l2_write_read);
+	v->vmcb->rax = PAGE_VALUE;
+	v->vmcb->tlb_control = TLB_FLUSH_ALL;
+	vm_run_to_end(v);
+	expect("the page before", v->vmcb->rax, PAGE_VALUE);
+}
+
+/* A large page of L1's nested table that is RAM but for the hole. */
+static void no_ram_in_large_page(const struct scenario *s UNUSED)
+{
+	uint64_t *page = pages(1);
+	struct vm *v = vm_new(l2_write_read);
+
+	*table_entry(v->npt, 0, LEVEL_2M) = PTE_RWU | PTE_PS;
+	v->regs.rbx = 0x80000;
+	v->vmcb->rax = PAGE_VALUE;
+	vm_run_to_end(v);
+	expect("RAM", v->vmcb->rax, PAGE_VALUE);
+	v->regs.rbx = NO_RAM;
+	v->vmcb->rip = pa(l2_write_read);
+	vm_run_to_end(v);
+	expect("no RAM", v->vmcb->rax, UINT64_MAX);
+	v->regs.rbx = pa(page);
+	v->vmcb->rip = pa(l2_write_read);
+	v->vmcb->rax = PAGE_VALUE;
+	vm_run_to_end(v);
+	expect("RAM above", v->vmcb->rax, PAGE_VALUE);
+	expect("seen by L1", page[0], PAGE_VALUE);
+}
+
 /* --- sizes, rights --- */
 
 static void sizes(const struct scenario *s UNUSED)
@@ -333,6 +384,8 @@ SCENARIOS("t_npt") {
 	{"npt_accessed_dirty_write", "15.25.5", accessed_dirty_write, SVM_NP, 0},
 	{"npt_dirty_after_read", "15.25.5", dirty_after_read, SVM_NP, 0},
 	{"npt_guest_table_pages_dirty", "15.25.5", guest_table_pages_dirty, SVM_NP, 0},
+	{"npt_no_ram_below", "15.25.3", no_ram_below, SVM_NP, 0},
+	{"npt_no_ram_in_large_page", "15.25.3", no_ram_in_large_page, SVM_NP, 0},
 	{"npt_sizes", "15.25.9", sizes, SVM_NP, 0},
 	{"npt_one_gib", "15.25.9", one_gib, SVM_NP, 0},
 	{"npt_wp_irrelevant", "15.25.7", wp_irrelevant, SVM_NP, 0},

@@ -268,12 +268,71 @@ static void whoever_stops_it_holds_its_vcpus(void **state)
 	kicks_under_lock(pause_it, L1_STOP_PAUSE);
 }
 
+/* What the CPU finds in NPT01; 0: nothing. */
+static uint64_t mapped(uint64_t at)
+{
+	uint64_t table = l1.npt01.root.a;
+
+	for (unsigned shift = 39;; shift -= 9) {
+		uint64_t entry = ((const uint64_t *)hpa_ptr(hpa(table)))[(at >> shift) & 511];
+
+		if (!(entry & PTE_P))
+			return 0;
+		table = entry & PTE_ADDR;
+		if (shift == 12 || (entry & PTE_PS))
+			return table + (at & (BIT(shift) - 1));
+	}
+}
+
+/* All of these bytes are RAM, for L0 and for the CPU; or none of them is for the CPU, and they are not for L0. */
+static void assert_ram(uint64_t at, uint64_t size, bool is_ram)
+{
+	uint64_t host = l1.low.host.a + at;
+
+	assert_ptr_equal(l1_ptr(&l1, l1pa(at), size), is_ram ? hpa_ptr(hpa(host)) : NULL);
+	for (uint64_t page = align_down(at, PAGE_SIZE); is_ram && page < at + size; page += PAGE_SIZE)
+		assert_int_equal(mapped(page), l1.low.host.a + page);
+}
+
+/* As on a PC there is no RAM from A0000h to BFFFFh. */
+static void the_hole(void **state)
+{
+	struct plane_error error;
+	const uint64_t end = GIB(1) + MIB(2);
+
+	(void)state;
+	describe(end, 1, true);
+	assert_int_equal(l1_build(&l1, &error), PLANE_OK);
+	for (uint64_t at = 0xA0000; at < 0xC0000; at += PAGE_SIZE) {
+		assert_ram(at, 1, false);
+		assert_ram(at, PAGE_SIZE, false);
+		assert_int_equal(mapped(at), 0);
+	}
+	assert_ram(0, 0xA0000, true);
+	assert_ram(0, 0xA0001, false);
+	assert_ram(0, MIB(2), false);
+	assert_ram(0x9FFFF, 1, true);
+	assert_ram(0x9FFFC, 8, false);
+	assert_ram(0xBFFFF, 1, false);
+	assert_ram(0xBFFFF, 2, false);
+	assert_ram(0xC0000, end - 0xC0000, true);
+	assert_ram(0xC0000, end - 0xC0000 + 1, false);
+	assert_ram(0xC0000, UINT64_MAX, false);
+	assert_ram(end - 1, 1, true);
+	assert_ram(end - 1, 2, false);
+	assert_ram(end, 1, false);
+	assert_ram(UINT64_MAX, 1, false);
+	l1_release(&l1);
+	assert_nothing_held();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_request_may_fail),
 		cmocka_unit_test(a_bad_image),
 		cmocka_unit_test(again_and_again),
+		cmocka_unit_test(the_hole),
 		cmocka_unit_test(whoever_stops_it_holds_its_vcpus),
 	};
 

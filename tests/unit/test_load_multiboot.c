@@ -221,6 +221,19 @@ static void information_gives_way(void **state)
 	assert_true(entry.gdt_base >= MIB(1));
 }
 
+static void the_hole_below_1m(void **state)
+{
+	(void)state;
+	put(96, 0xA0000 - 2 * BODY_SIZE, 4);
+	assert_null(load());
+	put(96, 0xA0000 - 2 * BODY_SIZE + 1, 4);
+	assert_string_equal(load(), "the kernel wants to lie at A0000h to BFFFFh, where no memory is; link it elsewhere");
+	put(96, 0xBFFFF, 4);
+	assert_string_equal(load(), "the kernel wants to lie at A0000h to BFFFFh, where no memory is; link it elsewhere");
+	put(96, 0xC0000, 4);
+	assert_null(load());
+}
+
 static void mistakes(void **state)
 {
 	(void)state;
@@ -302,6 +315,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(information, setup, guest_teardown),
 		cmocka_unit_test_setup_teardown(modules, setup, guest_teardown),
 		cmocka_unit_test_setup_teardown(information_gives_way, setup, guest_teardown),
+		cmocka_unit_test_setup_teardown(the_hole_below_1m, setup, guest_teardown),
 		cmocka_unit_test_setup_teardown(mistakes, setup, guest_teardown),
 		cmocka_unit_test_setup_teardown(damaged_files, setup, guest_teardown),
 	};
