@@ -5,6 +5,7 @@ Each step_NAME(run, console) talks to the run's Nestling over QEMU's user networ
 is a port of the guest's is which of ours, on the loopback) and raises machine.Failed. Nothing here
 looks at the console but by console.wait_for().
 """
+import html.parser
 import http.client
 import json
 import random
@@ -154,7 +155,7 @@ def step_whole(run, console):
     check(host["cpus"] == int(run.smp) and host["guests"] == 1, f"odd host: {host}")
     check("np" in host["svm_features"].split(), f"no np in {host['svm_features']}")
     check(json.loads(curl(base + "/api/guests"))[0]["state"] == "running", "the first guest does not run")
-    check("<title>Nestling" in curl(base + "/"), "no page at /")
+    page(plane, curl(base + "/"))
     errors(plane)
     auth = ("-H", "Authorization: Bearer " + TOKEN)
     free = plane.get("/api/host")["memory"]["free"]
@@ -230,6 +231,52 @@ def errors(plane):
                           + TOKEN.encode() + b"\r\nContent-Length: 99999999999\r\n\r\n"), "no 413 for a huge file")
     check(b" 400 " in raw(plane, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n"), "no 400 for garbage")
     check(before == [guest["state"] for guest in plane.get("/api/guests")], "an error touched a guest")
+
+
+class Page(html.parser.HTMLParser):
+    """The tags that are open, the ids, the links and the script of an HTML page."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.script = [], set(), [], ""
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "input"):
+            self.open.append(tag)
+        for name, value in attrs:
+            check(name != "id" or value not in self.ids, f"the page has two {value}")
+            self.ids |= {value} if name == "id" else set()
+            self.links += [value] if name in ("href", "src") else []
+
+    def handle_endtag(self, tag):
+        check(self.open and self.open.pop() == tag, f"the page closes {tag} in the wrong place")
+
+    def handle_data(self, data):
+        check(self.open or not data.strip(), f"text outside of the page: {data!r}")
+        self.script += data if self.open[-1:] == ["script"] else ""
+
+
+def page(plane, text):
+    """It is HTML, its script finds the elements that it names, and every path in it is one of the API's."""
+    parsed = Page()
+    check(text.startswith("<!DOCTYPE html>"), "the page has no type")
+    parsed.feed(text)
+    parsed.close()
+    check(not parsed.open, f"the page leaves {parsed.open} open")
+    made = set(re.findall(r"id=(\w+)", parsed.script))
+    for name in re.findall(r"""(?:\$|\btable)\("(\w+)\"""", parsed.script):
+        check(name in parsed.ids | made, f"the script looks for {name}")
+    reads = parsed.links + re.findall(r"""["`](/\w[^"`]*)["`]""", parsed.script)
+    check(len(reads) >= 10, f"only {reads} on the page")
+    for path in reads:
+        path = re.sub(r"\$\{(\w+)\}", lambda m: {"shown": "linux", "cursor": "0"}[m[1]], path)
+        path += "linux" if path.endswith("/") else ""
+        status, _, answer = plane.request("GET", path)
+        check(status == 200, f"{path} of the page answers {status}: {answer[:200]}")
+    actions, = re.findall(r"for \(const what of (\[.*?\])\)", parsed.script)
+    for action in json.loads(actions):
+        check(plane.request("POST", f"/api/guests/linux/{action}", token=False)[0] == 401, f"no {action}")
+    check(plane.request("DELETE", "/api/guests/linux", token=False)[0] == 401, "no destroy")
 
 
 def raw(plane, request):
@@ -324,6 +371,28 @@ def step_flood(run, console):
     plane.do("PUT", "/api/files/after", body)
     check(plane.request("GET", "/api/files/after")[2] == body, "a file comes back otherwise")
     plane.do("DELETE", "/api/files/after")
+
+
+def step_wire(run, console):
+    """What only a peer on the same wire can ask for: the name by mDNS, HTTP at the IPv6 link-local address; and a
+    cable that is pulled and put back."""
+    peer = wire.Wire(run.ports["wire"], run.ports["wire-back"])
+
+    def host():
+        head, body = peer.http6("/api/host").split("\r\n\r\n", 1)
+        check(head.startswith("HTTP/1.1 200 "), f"no 200 by IPv6: {head}")
+        return json.loads(body)["net"]
+    state = host()
+    check(state["link"] is True and state["address"] == "10.0.2.15", f"odd network state: {state}")
+    for kind, address in ((1, wire.GUEST_IP), (28, wire.GUEST_IP6)):
+        for by6 in (False, True):
+            got = peer.resolve(state["host"], kind, by6)
+            check(got == address, f"mDNS tells {got.hex()} for {state['host']}")
+    console.type("\x01cset_link card off\r\x01c")  # QEMU's own monitor
+    console.wait_for("net: the link is down")
+    console.type("\x01cset_link card on\r\x01c")
+    console.wait_for("net: the link is up")
+    check(host()["link"] is True, "the link is not shown")
 
 
 def step_speed(run, console):

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""tests/system/wire.py - a peer on QEMU's virtual wire that sends what nobody should.
+"""tests/system/wire.py - a peer on QEMU's virtual wire that sends what nobody should, or asks for what QEMU's user
+network cannot carry: mDNS, and HTTP at the IPv6 link-local address.
 
 QEMU's `-netdev dgram` takes each UDP datagram for a frame; both ends are on the loopback. The
-frames are random but reproducible: the seed is fixed.
+random frames are reproducible: the seed is fixed.
 """
 import random
 import socket
 import struct
 import time
 
+from outcome import Failed
+
 GUEST_MAC, GUEST_IP = bytes.fromhex("525400123456"), bytes((10, 0, 2, 15))
+GUEST_IP6 = bytes.fromhex("fe80000000000000505400fffe123456")
+OUR_MAC, OUR_IP, OUR_IP6 = bytes.fromhex("020000000009"), bytes((10, 0, 2, 9)), b"\xfe\x80" + bytes(13) + b"\x09"
+FIN, SYN, PSH, ACK = 1, 2, 8, 16
 RATE = 4000  # frames a second: more only fills QEMU's socket
 
 
@@ -31,6 +37,18 @@ def tcp(source, port, to, seq, flags, payload=b""):
     head = struct.pack(">HHIIBBHHH", port, to, seq, 0, 0x50, flags, 8192, 0, 0)
     pseudo = source + GUEST_IP + struct.pack(">BBH", 0, 6, len(head) + len(payload))
     return head[:16] + struct.pack(">H", checksum(pseudo + head + payload)) + head[18:] + payload
+
+
+def ipv6(to, protocol, payload, checksum_at):
+    """A packet of ours with the upper checksum made right (RFC 8200 8.1)."""
+    pseudo = OUR_IP6 + to + struct.pack(">II", len(payload), protocol)
+    payload = payload[:checksum_at] + struct.pack(">H", checksum(pseudo + payload)) + payload[checksum_at + 2:]
+    return struct.pack(">IHBB", 0x60000000, len(payload), protocol, 255) + OUR_IP6 + to + payload
+
+
+def frame6(to, protocol, payload, checksum_at):
+    mac = b"\x33\x33" + to[12:] if to[0] == 0xFF else GUEST_MAC
+    return mac + OUR_MAC + b"\x86\xdd" + ipv6(to, protocol, payload, checksum_at)
 
 
 class Wire:
@@ -93,3 +111,77 @@ class Wire:
                                              "ff0200000000000000000000000000fb")))
             return self.frame(0x86DD, head + b"\xfe\x80" + bytes(13) + b"\x09" + target + payload[:1400])
         self.attack(enough, noise)
+
+    # --- what a peer may do ---
+
+    def ask(self, frame, what, answer, tries=20):
+        """Sends the frame, again each half second, until answer(frame received) is true; that is the result."""
+        self.socket.settimeout(0.5)
+        for _ in range(tries):
+            self.socket.send(frame)
+            try:
+                while True:
+                    got = answer(self.socket.recv(2048))
+                    if got:
+                        return got
+            except OSError:
+                pass
+        raise Failed(f"no answer to {what}")
+
+    def resolve(self, name, kind, by6):
+        """The address that mDNS tells for name.local; kind 1: IPv4, 28: IPv6; asked by IPv4 or IPv6."""
+        labels = b"".join(bytes((len(label),)) + label for label in (name.encode(), b"local", b""))
+        question = struct.pack(">6H", 0, 0, 1, 0, 0, 0) + labels + struct.pack(">HH", kind, 1)
+        udp = struct.pack(">HHHH", 5353, 5353, 8 + len(question), 0) + question
+        if by6:
+            ask = frame6(bytes.fromhex("ff0200000000000000000000000000fb"), 17, udp, 6)
+        else:
+            packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 255, 17, 0, OUR_IP, b"\xe0\0\0\xfb")
+            packet = packet[:10] + struct.pack(">H", checksum(packet)) + packet[12:]
+            ask = bytes.fromhex("01005e0000fb") + OUR_MAC + b"\x08\0" + packet + udp
+        head = struct.pack(">HH", kind, 0x8001)  # the record is ours alone: the cache-flush bit
+
+        def answer(frame):
+            at = frame.find(head, 54 if by6 else 34)
+            if frame[6:12] != GUEST_MAC or frame[12:14] != (b"\x86\xdd" if by6 else b"\x08\0") or at < 0:
+                return None
+            size, = struct.unpack_from(">H", frame, at + 8)
+            return frame[at + 10:at + 10 + size]
+        return self.ask(ask, f"mDNS's question for {name}.local", answer)
+
+    def find_neighbour(self):
+        """Its link-layer address by neighbour solicitation (RFC 4861 7.2), which tells ours."""
+        to = bytes.fromhex("ff0200000000000000000001ff") + GUEST_IP6[13:]
+        ask = struct.pack(">BBHI", 135, 0, 0, 0) + GUEST_IP6 + b"\x01\x01" + OUR_MAC
+        return self.ask(frame6(to, 58, ask, 2), "neighbour solicitation", lambda f: f[20:21] == b"\x3a" and
+                        f[54:55] == b"\x88" and f[62:78] == GUEST_IP6 and f[80:86])
+
+    def http6(self, path):
+        """The whole answer to a GET at the link-local address: a TCP connection that takes what comes in order."""
+        if self.find_neighbour() != GUEST_MAC:
+            raise Failed("a wrong link-layer address")
+        port, seq, expected, text = self.random.randrange(1024, 65536), 1000, 0, b""
+
+        def segment(flags, payload=b""):
+            return frame6(GUEST_IP6, 6, struct.pack(">HHIIBBHHH", port, 80, seq, expected, 0x50, flags, 8192, 0, 0)
+                          + payload, 16)
+
+        def ours(frame):
+            if frame[12:14] != b"\x86\xdd" or frame[20] != 6 or frame[54:58] != struct.pack(">HH", 80, port):
+                return None
+            length, = struct.unpack_from(">H", frame, 18)
+            their_seq, their_ack, offset, flags = struct.unpack_from(">IIBB", frame, 58)
+            return their_seq, their_ack, flags, frame[54 + (offset >> 4) * 4:54 + length]
+        their_seq, _, flags, _ = self.ask(segment(SYN), "a SYN by IPv6", ours)
+        seq, expected = seq + 1, their_seq + 1 & 0xFFFFFFFF
+        request = segment(ACK | PSH, f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        seq += len(request) - 74
+        while not flags & FIN:
+            their_seq, _, flags, payload = self.ask(request, f"GET {path} by IPv6", ours)
+            in_order = their_seq == expected
+            flags &= FIN if in_order else 0
+            text += payload if in_order else b""
+            expected = expected + (len(payload) + flags if in_order else 0) & 0xFFFFFFFF
+            request = segment(ACK)
+        self.socket.send(segment(ACK | FIN))
+        return text.decode()
