@@ -165,11 +165,12 @@ enum plane_result files_upload_begin(struct files *files, const char *name, size
 	if (result != PLANE_OK)
 		return result;
 
-	hpa_t start = pmm_alloc(size, PAGE_SIZE);
+	uint64_t free = pmm_free_bytes(), room = free - min_u64(free, FILES_LEAVE);
+	hpa_t start = size <= room ? pmm_alloc(size, PAGE_SIZE) : hpa(0);
 
 	if (!start.a)
-		return answer(error, PLANE_NO_ROOM, "no room for %llu KiB in one piece, %llu KiB are free",
-			      (unsigned long long)(size / KIB(1)), (unsigned long long)(pmm_free_bytes() / KIB(1)));
+		return answer(error, PLANE_NO_ROOM, "no room for %llu KiB in one piece, files may take %llu KiB more",
+			      (unsigned long long)(size / KIB(1)), (unsigned long long)(room / KIB(1)));
 	memcpy(upload->own_name, name, len);
 	upload->uploaded = true;
 	upload->module = (struct boot_module){

@@ -8,6 +8,8 @@
 #include <plane.h>
 
 #define FILES_UPLOADED_MAX 32
+/* What uploads leave free. Guests that run need no more memory; the monitor's sessions do, by which they are ended. */
+#define FILES_LEAVE (4 * PLANE_SESSIONS_MAX * PLANE_SESSION_MAX)
 #define FILES_MAX (BOOT_MODULES_MAX + FILES_UPLOADED_MAX)
 
 struct file {

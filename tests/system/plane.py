@@ -373,6 +373,43 @@ def step_flood(run, console):
     plane.do("DELETE", "/api/files/after")
 
 
+def step_full(run, console):
+    """Uploads take all memory that they get: a guest that runs goes on and starts anew, and the monitor answers."""
+    plane = Plane(run)
+    plane.wait()
+    before = plane.get("/api/host")["memory"]["free"]
+    with open("build/tests/guest/echo.elf", "rb") as f:
+        plane.do("PUT", "/api/files/echo-up", f.read())
+    plane.do("POST", "/api/guests", b"guest second\n memory 32M\n image echo-up\n")
+    stream = Stream(plane, "second")
+    plane.do("POST", "/api/guests/second/start")
+    stream.wait_for("echo is there")
+    for mib in range(plane.get("/api/host")["memory"]["free"] >> 20, 0, -2):  # most of it goes fast so
+        if plane.request("POST", "/api/guests", f"guest large\n memory {mib}M\n image echo-up\n")[0] == 201:
+            break
+    stored = 0
+    for size in (4 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10):
+        while (got := plane.request("PUT", f"/api/files/f{stored}", bytes(size))[0]) == 201:
+            stored += 1
+        check(got == 413, f"an upload of {size} bytes without room answers {got}")
+    free = plane.get("/api/host")["memory"]["free"]
+    print(f"\n{run.name}: {stored} files, {free >> 10} KiB stay free", flush=True)
+    check(stored < 31 and free < 2 << 20, f"memory is not full: {stored} files, {free} bytes are free")
+    plane.do("POST", "/api/guests/second/console", b"typed\r")
+    stream.wait_for("echo typed")
+    stream.text = ""
+    plane.do("POST", "/api/guests/second/reset")
+    stream.wait_for("echo is there")
+    for _ in range(2):
+        monitor(plane)
+    for guest in ("large", "second"):
+        plane.do("DELETE", "/api/guests/" + guest)
+    for name in ["echo-up"] + [f"f{n}" for n in range(stored)]:
+        plane.do("DELETE", "/api/files/" + name)
+    after = plane.get("/api/host")["memory"]["free"]
+    check(after == before, f"{before} bytes were free, now {after}")
+
+
 def step_wire(run, console):
     """What only a peer on the same wire can ask for: the name by mDNS, HTTP at the IPv6 link-local address; and a
     cable that is pulled and put back."""

@@ -13,6 +13,7 @@
 
 uint64_t fake_pmm_held;
 int fake_pmm_left = -1;
+uint64_t fake_pmm_free = MIB(1);
 bool fake_pmm_once;
 
 #define LARGE MIB(16)
@@ -62,7 +63,7 @@ void pmm_free(hpa_t start, uint64_t bytes)
 
 uint64_t pmm_free_bytes(void)
 {
-	return MIB(1);
+	return fake_pmm_free;
 }
 
 _Noreturn void check_failed(const char *file, int line, const char *what)

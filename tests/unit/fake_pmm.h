@@ -14,5 +14,7 @@ extern uint64_t fake_pmm_held;
 extern int fake_pmm_left;
 /* Only the one request after that fails: smaller ones are often still met. */
 extern bool fake_pmm_once;
+/* What pmm_free_bytes() says. */
+extern uint64_t fake_pmm_free;
 
 #endif

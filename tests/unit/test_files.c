@@ -32,6 +32,7 @@ static int begin(void **state)
 	(void)state;
 	files_init(&files, &boot);
 	fake_pmm_left = -1;
+	fake_pmm_free = MIB(64);
 	return 0;
 }
 
@@ -115,9 +116,23 @@ static void broken_uploads_leave_nothing(void **state)
 	assert_int_equal(fake_pmm_held, 0);
 	fake_pmm_left = 0;
 	assert_int_equal(upload("a", MIB(3)), PLANE_NO_ROOM);
-	assert_string_equal(error.text, "no room for 3072 KiB in one piece, 1024 KiB are free");
+	assert_string_equal(error.text, "no room for 3072 KiB in one piece, files may take 64512 KiB more");
 	fake_pmm_left = -1;
 	assert_int_equal(upload("a", 1), PLANE_OK);
+}
+
+/* However little is free: what is left is not for files. */
+static void uploads_leave_some_memory(void **state)
+{
+	(void)state;
+	fake_pmm_free = FILES_LEAVE + KIB(8);
+	assert_int_equal(upload("a", KIB(8) + 1), PLANE_NO_ROOM);
+	assert_string_equal(error.text, "no room for 8 KiB in one piece, files may take 8 KiB more");
+	assert_int_equal(upload("a", UINT64_MAX), PLANE_NO_ROOM);
+	assert_int_equal(upload("a", KIB(8)), PLANE_OK);
+	fake_pmm_free = FILES_LEAVE - 1;
+	assert_int_equal(upload("b", 1), PLANE_NO_ROOM);
+	assert_int_equal(fake_pmm_held, KIB(8));
 }
 
 static void names_and_sizes(void **state)
@@ -216,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(boot_modules_are_files_that_stay, begin, end),
 		cmocka_unit_test_setup_teardown(uploads_appear_at_their_end, begin, end),
 		cmocka_unit_test_setup_teardown(broken_uploads_leave_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(uploads_leave_some_memory, begin, end),
 		cmocka_unit_test_setup_teardown(names_and_sizes, begin, end),
 		cmocka_unit_test_setup_teardown(a_used_file_stays, begin, end),
 		cmocka_unit_test_setup_teardown(used_while_its_successor_arrives, begin, end),
