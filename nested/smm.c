@@ -40,6 +40,15 @@ static struct vmcb_seg seg_in(struct smram_seg s)
 	return (struct vmcb_seg){.sel = s.sel, .attr = attr, .limit = s.limit, .base = s.base};
 }
 
+/* One that VMLOAD is to load: on a CPU with LA57 it would take more than this L1 has (APM2 15.5.2). */
+static struct vmcb_seg live_in(struct smram_seg s)
+{
+	struct vmcb_seg seg = seg_in(s);
+
+	seg.base = vmcb_canonical_48(seg.base);
+	return seg;
+}
+
 static struct smram_seg table_out(struct vmcb_seg s)
 {
 	return (struct smram_seg){.limit = s.limit & TABLE_LIMIT, .base = s.base};
@@ -75,10 +84,10 @@ static void segments_in(const struct smram_save *m, struct vmcb_save *s, struct 
 	s->gdtr = table_in(m->gdtr);
 	s->idtr = table_in(m->idtr);
 	s->cpl = (uint8_t)((s->ss.attr & SEG_DPL) >> SEG_DPL_SHIFT);
-	live->fs = seg_in(m->fs);
-	live->gs = seg_in(m->gs);
-	live->ldtr = seg_in(m->ldtr);
-	live->tr = seg_in(m->tr);
+	live->fs = live_in(m->fs);
+	live->gs = live_in(m->gs);
+	live->ldtr = live_in(m->ldtr);
+	live->tr = live_in(m->tr);
 }
 
 static void registers_out(struct smram_save *m, const struct vmcb_save *s, const uint64_t *gpr)

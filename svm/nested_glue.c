@@ -147,26 +147,6 @@ static inline uint64_t beyond_48(uint64_t base)
 	return base + BIT(47);
 }
 
-static uint64_t canonical_48(uint64_t base)
-{
-	return (uint64_t)((int64_t)(base << 16) >> 16);
-}
-
-/* The fields that VMLOAD loads, made canonical on their way into VMCB01, which holds none of L1's meanwhile. */
-static COLD void load_canonical(struct vmcb_save *to, const struct vmcb_save *from)
-{
-	to->fs = from->fs;
-	to->gs = from->gs;
-	to->ldtr = from->ldtr;
-	to->tr = from->tr;
-	memcpy(&to->star, &from->star, offsetof(struct vmcb_save, cr2) - offsetof(struct vmcb_save, star));
-	to->fs.base = canonical_48(to->fs.base);
-	to->gs.base = canonical_48(to->gs.base);
-	to->ldtr.base = canonical_48(to->ldtr.base);
-	to->tr.base = canonical_48(to->tr.base);
-	to->kernel_gs_base = canonical_48(to->kernel_gs_base);
-}
-
 static bool has_long_base(const struct vmcb_save *s)
 {
 	return ((beyond_48(s->fs.base) | beyond_48(s->gs.base) | beyond_48(s->ldtr.base) | beyond_48(s->tr.base) |
@@ -183,8 +163,8 @@ static ALWAYS_INLINE void vmload_48(hpa_t at)
 		svm_vmload(at);
 		return;
 	}
-	v = this_cpu()->current_vcpu;
-	load_canonical(&v->vmcb01->save, s);
+	v = this_cpu()->current_vcpu; /* VMCB01 holds none of L1's meanwhile */
+	vmcb_copy_loaded(&v->vmcb01->save, s);
 	svm_vmload(hpa_of(v->vmcb01));
 }
 

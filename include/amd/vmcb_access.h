@@ -55,6 +55,33 @@ static inline void vmcb_copy_lbr(struct vmcb_save *to, const struct vmcb_save *f
 	to->lastexcp_to = from->lastexcp_to;
 }
 
+/* What a CPU without LA57 makes of the base of FS, GS, LDTR or TR, or KernelGSBase, when it loads one (APM2 15.5.2). */
+static inline uint64_t vmcb_canonical_48(uint64_t base)
+{
+	return (uint64_t)((int64_t)(base << 16) >> 16);
+}
+
+/* The registers that VMLOAD loads, made canonical. */
+static inline void vmcb_copy_loaded(struct vmcb_save *to, const struct vmcb_save *from)
+{
+	to->fs = from->fs;
+	to->gs = from->gs;
+	to->ldtr = from->ldtr;
+	to->tr = from->tr;
+	to->star = from->star;
+	to->lstar = from->lstar;
+	to->cstar = from->cstar;
+	to->sfmask = from->sfmask;
+	to->sysenter_cs = from->sysenter_cs;
+	to->sysenter_esp = from->sysenter_esp;
+	to->sysenter_eip = from->sysenter_eip;
+	to->fs.base = vmcb_canonical_48(from->fs.base);
+	to->gs.base = vmcb_canonical_48(from->gs.base);
+	to->ldtr.base = vmcb_canonical_48(from->ldtr.base);
+	to->tr.base = vmcb_canonical_48(from->tr.base);
+	to->kernel_gs_base = vmcb_canonical_48(from->kernel_gs_base);
+}
+
 /* Is the intercept of this exit code's bit set? Codes from VMEXIT_INTERCEPT_END on have none. */
 static inline bool vmcb_intercepts(const uint32_t *intercept, uint64_t exitcode)
 {

@@ -121,6 +121,22 @@ static void map_has_its_offsets(void **state)
 	assert_int_equal(*(const uint64_t *)(at + 0xFFF8), 0xAAAA); /* RAX */
 }
 
+/* Bases that VMLOAD is to load have 48 bits on a CPU with LA57, too, since this L1 is not offered that. */
+static void bases_are_canonical(void **state)
+{
+	const uint64_t wide = BIT(56) | 0x5000, narrow = 0x5000;
+	const struct vmcb_save *s = &rig->vmcb01->save;
+
+	(void)state;
+	fill_state(&rig->vmcb01->save);
+	smi();
+	map()->fs.base = map()->gs.base = map()->ldtr.base = wide;
+	map()->tr.base = wide | BIT(47);
+	assert_int_equal(rsm(), RSM_TO_L1);
+	assert_true(s->fs.base == narrow && s->gs.base == narrow && s->ldtr.base == narrow);
+	assert_true(s->tr.base == (narrow | BITS(63, 47)));
+}
+
 static void smm_begins_as_the_manual_says(void **state)
 {
 	const struct vmcb_save *s = &rig->vmcb01->save;
@@ -450,6 +466,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(map_has_its_offsets),
+		TEST(bases_are_canonical),
 		TEST(smm_begins_as_the_manual_says),
 		TEST(back_to_l1_as_it_was),
 		TEST(svme_0_comes_back_as_0),
