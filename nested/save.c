@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <amd/msr.h>
+#include <amd/vmcb_access.h>
 
 #include "check_rules.h"
 #include "merge.h"
@@ -191,6 +192,15 @@ static void take_value(struct nested *n, const struct nested_value *value)
 	n->v_intr12 = n->snap.control.v_intr;
 }
 
+/* All that L0 keeps of L1 in VMCB01. What else a CPU may read there (shadow stacks, SPEC_CTRL) is not L1's: as reset. */
+static void take_l1(struct vmcb_save *to, const struct vmcb_save *from)
+{
+	memset(to, 0, sizeof(*to));
+	vmcb_copy_state(to, from);
+	vmcb_copy_loaded(to, from);
+	vmcb_copy_lbr(to, from);
+}
+
 /* The MSR map stays closed until nested_restore_memory(). */
 static void build_l2(struct nested *n, const struct vmcb02_inputs *in, const struct vmcb *vmcb01,
 		     struct vmcb *vmcb02)
@@ -209,7 +219,7 @@ struct restore_verdict nested_restore(struct nested *n, const struct nested_imag
 		return verdict;
 	drop_caches(n);
 	take_value(n, &image->value);
-	memcpy(&vmcb01->save, &image->l1, sizeof(vmcb01->save));
+	take_l1(&vmcb01->save, &image->l1);
 	vmcb01->control.clean = 0;
 	lbr01_restore(n, vmcb01);
 	if (n->in_l2)

@@ -235,6 +235,49 @@ static void refused_by_name_and_untouched(void **state)
 		assert_true(seen[i]);
 }
 
+static void fill_unnamed(struct vmcb_save *s)
+{
+	memset(s->reserved_0a0, 0xFF, sizeof(s->reserved_0a0));
+	memset(s->reserved_180, 0xFF, sizeof(s->reserved_180));
+	memset(s->reserved_298, 0xFF, sizeof(s->reserved_298));
+	memset(s->reserved_2e8, 0xFF, sizeof(s->reserved_2e8));
+	s->s_cet = s->ssp = s->isst_addr = s->spec_ctrl = UINT64_MAX;
+}
+
+static void assert_no_unnamed(const struct vmcb_save *s)
+{
+	static const uint8_t zeroes[sizeof(s->reserved_2e8)];
+
+	assert_memory_equal(s->reserved_0a0, zeroes, sizeof(s->reserved_0a0));
+	assert_memory_equal(s->reserved_180, zeroes, sizeof(s->reserved_180));
+	assert_memory_equal(s->reserved_298, zeroes, sizeof(s->reserved_298));
+	assert_memory_equal(s->reserved_2e8, zeroes, sizeof(s->reserved_2e8));
+	assert_int_equal(s->s_cet | s->ssp | s->isst_addr | s->spec_ctrl, 0);
+}
+
+/* A CPU may read more of a save area than an L1 has: none of it comes out of an image. */
+static void what_is_not_named_stays_out(void **state)
+{
+	const uint64_t wide = BIT(56) | BIT(47) | 0x1000, narrow = BITS(63, 47) | 0x1000;
+	struct vmcb_save *l1 = &image.l1;
+
+	(void)state;
+	enter_both();
+	nested_save(&from->n, from->vmcb01, from->vmcb02, &image);
+	fill_unnamed(l1);
+	fill_unnamed(&image.value.snap.save);
+	l1->fs.base = l1->gs.base = l1->ldtr.base = l1->tr.base = l1->kernel_gs_base = wide;
+	l1->star = l1->lstar = l1->cstar = l1->sfmask = l1->sysenter_cs = l1->sysenter_eip = l1->sysenter_esp = 0x77;
+	assert_int_equal(nested_restore(&to->n, &image, &to->in, to->vmcb01, to->vmcb02).refusal, RESTORE_NONE);
+	l1 = &to->vmcb01->save;
+	assert_no_unnamed(l1);
+	assert_no_unnamed(&to->vmcb02->save);
+	assert_true(l1->fs.base == narrow && l1->gs.base == narrow && l1->ldtr.base == narrow);
+	assert_true(l1->tr.base == narrow && l1->kernel_gs_base == narrow);
+	assert_true(l1->star == 0x77 && l1->lstar == 0x77 && l1->cstar == 0x77 && l1->sfmask == 0x77);
+	assert_true(l1->sysenter_cs == 0x77 && l1->sysenter_eip == 0x77 && l1->sysenter_esp == 0x77);
+}
+
 static void every_refusal_has_a_text(void **state)
 {
 	(void)state;
@@ -249,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(refused_by_name_and_untouched),
+		TEST(what_is_not_named_stays_out),
 		TEST(every_refusal_has_a_text),
 	};
 

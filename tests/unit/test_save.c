@@ -19,6 +19,7 @@
 #include <amd/cpuid.h>
 #include <amd/exitcode.h>
 #include <amd/msr.h>
+#include <amd/vmcb_access.h>
 
 #include "tests/unit/rig.h"
 
@@ -318,6 +319,22 @@ static void unknown_bits_are_dropped(void **state)
 	assert_same_l2();
 }
 
+/* As in a VMCB01 of L0: what it never writes is as it was made, and the CPU has stored canonical bases. */
+static void as_vmcb01(struct vmcb_save *s)
+{
+	struct vmcb_save copy = *s;
+
+	vmcb_copy_loaded(s, &copy);
+	memset(s->reserved_0a0, 0, sizeof(s->reserved_0a0));
+	memset(s->reserved_0cc, 0, sizeof(s->reserved_0cc));
+	memset(s->reserved_0d8, 0, sizeof(s->reserved_0d8));
+	memset(s->reserved_180, 0, sizeof(s->reserved_180));
+	memset(s->reserved_248, 0, sizeof(s->reserved_248));
+	memset(s->reserved_298, 0, sizeof(s->reserved_298));
+	memset(s->reserved_2e8, 0, sizeof(s->reserved_2e8));
+	s->s_cet = s->ssp = s->isst_addr = s->spec_ctrl = 0;
+}
+
 /* Random features and random legal states. */
 static void random_states(void **state)
 {
@@ -328,6 +345,7 @@ static void random_states(void **state)
 
 		rig_reset(from, features, (uint8_t)rand());
 		rig_reset(to, features, (uint8_t)rand());
+		as_vmcb01(&from->vmcb01->save);
 		from->vmcb02->control.tlb_control = 0;
 		vmcb12 = rig_legal(from, RIG_VMCB12);
 		vmcb12->control.misc = (uint64_t)rand() & MISC_NP;
