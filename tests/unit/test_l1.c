@@ -218,6 +218,7 @@ static void again_and_again(void **state)
 /* --- the end and the pause, on CPU 0, whose block lies at the lower end of its stack --- */
 
 static char cpu0[CPU_STACK_SIZE] __attribute__((aligned(CPU_STACK_SIZE)));
+static struct vcpu own;
 static unsigned kicks, kicks_unlocked;
 
 void smp_kick(unsigned cpu)
@@ -233,6 +234,13 @@ static void *stop_it(void *unused)
 	return NULL;
 }
 
+static void *end_it(void *unused)
+{
+	(void)unused;
+	l1_end(&l1, "it went wrong");
+	return NULL;
+}
+
 static void *pause_it(void *unused)
 {
 	(void)unused;
@@ -240,7 +248,8 @@ static void *pause_it(void *unused)
 	return NULL;
 }
 
-/* Its vCPUs may go away as soon as the lock is released: another CPU may end it. */
+/* Its vCPUs may go away as soon as the lock is released: another CPU may end it. The vCPU of the CPU that stops it is
+ * not entered again: svm_exit() looks at `attention`. */
 static void kicks_under_lock(void *(*action)(void *), enum l1_stop stop)
 {
 	pthread_attr_t attr;
@@ -249,6 +258,8 @@ static void kicks_under_lock(void *(*action)(void *), enum l1_stop stop)
 	describe(MIB(16), 2, true);
 	l1.state = L1_RUNNING;
 	l1.cpus[1] = 1;
+	l1.vcpus[0] = &own;
+	own.attention = false;
 	kicks = kicks_unlocked = 0;
 	percpu_init(cpu0, 0, 0);
 	assert_int_equal(pthread_attr_init(&attr), 0);
@@ -257,6 +268,7 @@ static void kicks_under_lock(void *(*action)(void *), enum l1_stop stop)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(pthread_attr_destroy(&attr), 0);
 	assert_int_equal(l1.stop, stop);
+	assert_true(own.attention);
 	assert_int_equal(kicks, 1);
 	assert_int_equal(kicks_unlocked, 0);
 }
@@ -265,6 +277,7 @@ static void whoever_stops_it_holds_its_vcpus(void **state)
 {
 	(void)state;
 	kicks_under_lock(stop_it, L1_STOP_END);
+	kicks_under_lock(end_it, L1_STOP_DIED);
 	kicks_under_lock(pause_it, L1_STOP_PAUSE);
 }
 
