@@ -11,7 +11,8 @@
 #include "kernel/pmm.h"
 #include "kernel/string.h"
 #include "svm/answer.h"
-#include "svm/gif.h"
+#include "svm/msr.h"
+#include "svm/smm.h"
 
 /* A new field of struct vcpu is the guest's state, then it belongs into struct vcpu_value and L1_IMAGE_VERSION goes up;
  * or a restore makes it anew (put_vcpu), or it says nothing about the guest. */
@@ -73,7 +74,8 @@ void image_destroy(struct l1_image *image)
 static void take_vcpu(const struct vcpu *v, struct vcpu_image *image)
 {
 	memcpy(&image->value, &v->value, sizeof(image->value));
-	memcpy(&image->control01, &v->vmcb01->control, sizeof(image->control01));
+	image->tsc_offset = v->vmcb01->control.tsc_offset;
+	image->int_shadow = v->vmcb01->control.int_shadow;
 	nested_save(&v->nested, v->vmcb01, v->vmcb02, &image->nested);
 }
 
@@ -134,19 +136,33 @@ static void forget_last_exit(struct vcpu *v)
 	v->attention = true;
 }
 
-/* The machine and the guest's memory are back. */
+/* As after a reset, but for what the guest has made of it; inject.c sees to its windows. Return addresses that the CPU
+ * predicts are somebody else's. */
+static void put_control(struct vcpu *v, const struct vcpu_image *image)
+{
+	struct vmcb_control *c = &v->vmcb01->control;
+
+	vcpu_reset_control(v);
+	c->tsc_offset = image->tsc_offset;
+	c->int_shadow = image->int_shadow & INT_SHADOW_ACTIVE;
+	if (v->nested.caps.eraps)
+		c->erap |= ERAP_CLEAR;
+}
+
+/* The machine and the guest's memory are back. VMCB02 is as it was made, but for L2. */
 static void put_vcpu(struct vcpu *v, const struct vcpu_image *image)
 {
 	struct restore_verdict verdict;
 
 	memcpy(&v->value, &image->value, sizeof(v->value));
-	memcpy(&v->vmcb01->control, &image->control01, sizeof(v->vmcb01->control));
-	vcpu_wire_vmcb01(v);
+	put_control(v, image);
+	memset(v->vmcb02, 0, sizeof(*v->vmcb02));
 	vcpu_sync_tpr(v);
 	verdict = nested_restore(&v->nested, &image->nested, &v->inputs02, v->vmcb01, v->vmcb02);
 	CHECK(!verdict.refusal);
 	nested_restore_memory(&v->nested, (struct port *)v->l1, &v->inputs02);
-	gif_virtualize(v);
+	msr_svme_changed(v);
+	smm_watch_rsm(v);
 	forget_last_exit(v);
 	vcpu_use_level(v, vcpu_level(v));
 }

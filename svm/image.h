@@ -9,7 +9,7 @@
 #include "svm/vcpu.h"
 
 /* Raised whenever the meaning of the bytes changes. */
-#define L1_IMAGE_VERSION 1u
+#define L1_IMAGE_VERSION 2u
 
 /* One moment: the machine's TSC, and the guest's time then. */
 struct l1_clock {
@@ -18,8 +18,8 @@ struct l1_clock {
 
 struct vcpu_image {
 	struct vcpu_value value;
-	struct vmcb_control control01; /* VMCB01 */
-	struct nested_image nested;    /* with VMCB01's save area, and L2 */
+	uint64_t tsc_offset, int_shadow; /* of VMCB01's control area; the rest follows from all the other values */
+	struct nested_image nested;      /* with VMCB01's save area, and L2 */
 };
 
 struct l1_image {

@@ -46,7 +46,7 @@ static void end_oddities(struct vcpu *v)
 }
 
 /* Where the CPU says #UD before it looks at the intercept, #UD is what exits (docs/engines.md). */
-static void rsm_watch(struct vcpu *v)
+void smm_watch_rsm(struct vcpu *v)
 {
 	uint32_t *icpt = v->vmcb01->control.intercept;
 
@@ -84,7 +84,7 @@ void smm_enter(struct vcpu *v)
 		svm_vmload(hpa_of(v->vmcb01));
 	vcpu_use_level(v, 1);
 	msr_svme_changed(v);
-	rsm_watch(v);
+	smm_watch_rsm(v);
 	quirk_arm(v);
 	cpu_becomes(v, &cpu);
 }
@@ -104,7 +104,7 @@ enum resume exit_rsm(struct vcpu *v)
 	}
 	svm_vmload(hpa_of(v->vmcb01));
 	msr_svme_changed(v);
-	rsm_watch(v);
+	smm_watch_rsm(v);
 	if (outcome == RSM_TO_L2) {
 		vcpu_use_level(v, 2);
 		if (quirks)

@@ -8,6 +8,9 @@
 /* Takes the SMI that is pending, from whichever level runs. */
 void smm_enter(struct vcpu *v);
 
+/* VMCB01's intercepts follow v->nested.smm.active. */
+void smm_watch_rsm(struct vcpu *v);
+
 /* HWCR with SMMLOCK; SMM_BASE and SMM_CTL, false being #GP. */
 uint64_t smm_hwcr(const struct vcpu *v);
 void smm_hwcr_write(struct vcpu *v, uint64_t value);

@@ -150,29 +150,21 @@ static void reset_segments(struct vmcb_save *s)
 	s->tr = seg(0, ATTR_TSS, 0xFFFF, 0);
 }
 
-void vcpu_wire_vmcb01(struct vcpu *v)
-{
-	struct vmcb_control *c = &v->vmcb01->control;
-
-	c->iopm_base = hpa_of(v->l1->iopm).a;
-	c->msrpm_base = hpa_of(v->l1->msrpm).a;
-	c->ncr3 = v->l1->npt01.root.a;
-	c->asid = ASID_L1;
-	c->tlb_control = TLB_CONTROL_ALL;
-	c->clean = 0;
-}
-
-static void reset_control(struct vcpu *v)
+void vcpu_reset_control(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb01->control;
 
 	memset(c, 0, sizeof(*c));
 	memcpy(c->intercept, v->intercepts, sizeof(v->intercepts));
 	c->intercept[ICPT_EXCP] |= BIT32(VEC_DB) | BIT32(VEC_GP); /* virtual GIF; virtual SVME, which is 0 now */
+	c->iopm_base = hpa_of(v->l1->iopm).a;
+	c->msrpm_base = hpa_of(v->l1->msrpm).a;
+	c->asid = ASID_L1;
+	c->tlb_control = TLB_CONTROL_ALL;
+	c->erap = v->nested.caps.eraps ? ERAP_ALLOW_LARGER : 0; /* L1's CPUID has the CPU's size */
 	c->v_intr = V_INTR_MASKING;
 	c->misc = MISC_NP;
-	c->erap = v->nested.caps.eraps ? ERAP_ALLOW_LARGER : 0; /* L1's CPUID has the CPU's size */
-	vcpu_wire_vmcb01(v);
+	c->ncr3 = v->l1->npt01.root.a;
 }
 
 /* INIT (APM2 table 14-1): L2, if any, is gone; TSC, MTRRs, FPU stay. */
@@ -184,7 +176,7 @@ void vcpu_init(struct vcpu *v)
 
 	nested_reset(&v->nested);
 	vcpu_use_level(v, 1);
-	reset_control(v);
+	vcpu_reset_control(v);
 	v->vmcb01->control.tsc_offset = tsc_offset;
 	memset(s, 0, sizeof(*s));
 	reset_segments(s);

@@ -148,8 +148,8 @@ void vcpu_run(struct vcpu *v);
 /* Power-on state, all of it; INIT leaves FPU, MTRRs and the like alone. Both leave an L2 behind. */
 void vcpu_reset(struct vcpu *v);
 void vcpu_init(struct vcpu *v);
-/* Of VMCB01's control area what the machine says, not the guest: tables, the ASID; and a flush of it. */
-void vcpu_wire_vmcb01(struct vcpu *v);
+/* VMCB01's control area as after a reset, with a flush. Its TSC offset is 0. */
+void vcpu_reset_control(struct vcpu *v);
 /* Begins at vector << 12 in real mode. */
 void vcpu_startup(struct vcpu *v, uint8_t vector);
 /* Between an exit and the next entry: events, halts. False: the L1 has ended or pauses, or the host turn is first. */
