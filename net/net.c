@@ -3,8 +3,8 @@
  * Decides how much one turn may do: TURN_FRAMES frames or TURN_NS, whichever is less, so that neither a flood nor a
  * long queue keeps a guest on CPU 0 from running; what is added while the ring is drained waits for the next turn, and
  * behind a turn that did not get to the end the guest has the CPU for half as long, but one that made a guest, which can
- * take seconds, keeps nobody waiting for half of them. Nothing here is called from
- * anywhere but svm/turn.c. Next: netif_nic.c, address.c, http.c, tcp_console.c. */
+ * take seconds, keeps nobody waiting for half of them. Nothing here is called from anywhere but svm/turn.c.
+ * Next: netif_nic.c, address.c, http.c, tcp_console.c. */
 #include "net/net.h"
 
 #include <lwip/init.h>
