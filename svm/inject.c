@@ -268,6 +268,26 @@ static struct event_view look(struct vcpu *v)
 	return view;
 }
 
+/* The CPU says by V_IRQ when an interrupt can be taken, unless it forgets the shadow that it has to wait for. */
+static void open_window(struct vcpu *v)
+{
+	if (has_quirk(QUIRK_NO_SHADOW) && once_pass_shadow(v))
+		return;
+	if (!quirk_open_window(v))
+		window_set(v, true);
+}
+
+/* No window tells of the end of a shadow where IF does not matter: the instruction is stepped. A kick might end each run
+ * before it. After that, and right behind an event that is injected, a kick ends the run: an interrupt that is pending
+ * at VMRUN (APM2 15.20). */
+static void leave_soon(struct vcpu *v)
+{
+	if (once_pass_shadow(v))
+		return;
+	smp_kick(v->cpu);
+	v->attention = true;
+}
+
 /* Carries out one decision. True: something was delivered, and there may be more to ask. */
 static bool act(struct vcpu *v, enum event_action action)
 {
@@ -275,14 +295,10 @@ static bool act(struct vcpu *v, enum event_action action)
 	case EVENT_NOTHING:
 		return false;
 	case EVENT_WINDOW:
-		if (!quirk_pass_shadow(v) && !quirk_open_window(v))
-			window_set(v, true);
+		open_window(v);
 		return false;
 	case EVENT_SOON:
-		if (quirk_pass_shadow(v))
-			return false;
-		smp_kick(v->cpu); /* pending at VMRUN: exits right behind the injected event (APM2 15.20) */
-		v->attention = true;
+		leave_soon(v);
 		return false;
 	case EVENT_TAKE_INIT:
 		take_init(v);

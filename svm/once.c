@@ -129,6 +129,21 @@ bool once_step(struct vcpu *v, bool iret)
 	return true;
 }
 
+/* An instruction that cannot be stepped loses its shadow: an exit before it has run would find the shadow kept, and so
+ * again for ever. */
+bool once_pass_shadow(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb->control;
+
+	if (!(c->int_shadow & INT_SHADOW_ACTIVE) || (c->eventinj & EVENT_V))
+		return false;
+	if (once_step(v, false))
+		return true;
+	v->held &= ~(uint64_t)HELD_SHADOW;
+	c->int_shadow &= ~(uint64_t)INT_SHADOW_ACTIVE;
+	return false;
+}
+
 /* A turn of a repeated instruction, or a jump to itself, leaves RIP where it is; Bochs does not say what the #DB is
  * about (docs/engines.md), and without breakpoints it is about nothing else. */
 static bool is_silent_step(const struct vmcb_save *s)

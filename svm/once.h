@@ -35,6 +35,10 @@ void once_shift_idt(struct vcpu *v, unsigned from, unsigned to);
 /* Lets one instruction run, by TF. False: it is one that would show TF to the guest. */
 bool once_step(struct vcpu *v, bool iret);
 
+/* The interrupt shadow holds something back that is due: lets one instruction run. False: there is no shadow, or no
+ * longer, or an event comes first. */
+bool once_pass_shadow(struct vcpu *v);
+
 /* After an exit with once.on. True: the exit was only about the step, which is done. */
 bool once_end(struct vcpu *v);
 

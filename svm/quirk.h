@@ -103,10 +103,6 @@ uint64_t quirk_event(struct vcpu *v, uint64_t event);
 /* An alarm is wanted that this CPU would not give: asks for an exit instead. */
 bool quirk_open_window(struct vcpu *v);
 
-/* The interrupt shadow holds something back that is due: lets one instruction run. False: there is no shadow,
- * or no longer. */
-bool quirk_pass_shadow(struct vcpu *v);
-
 /* --- quirk_xsetbv.c --- */
 
 /* L2's CR4.OSXSAVE is taken out of the CPU, after VMRUN and after a CR4 write of L2, and put back. */

@@ -48,21 +48,6 @@ void quirk_keep_held(struct vcpu *v)
 	}
 }
 
-/* An instruction that cannot be stepped loses its shadow: a window that opens at once, before it has run, would find
- * the shadow kept, and so again for ever. */
-bool quirk_pass_shadow(struct vcpu *v)
-{
-	struct vmcb_control *c = &v->vmcb->control;
-
-	if (!has_quirk(QUIRK_NO_SHADOW) || !(c->int_shadow & INT_SHADOW_ACTIVE) || (c->eventinj & EVENT_V))
-		return false;
-	if (once_step(v, false))
-		return true;
-	v->held &= ~(uint64_t)HELD_SHADOW;
-	c->int_shadow &= ~(uint64_t)INT_SHADOW_ACTIVE;
-	return false;
-}
-
 /* --- events --- */
 
 /* An exception of another vector, whose gate is put where that of #GP is looked for: the CPU pushes an error code by
