@@ -21,8 +21,10 @@ static void undo_soft_event(struct nested *n, const struct nested_exit *exit, st
 /* Registers of which the CPU has one set for host and guest (APM2 15.5.1): L1 finds what L2 left. */
 static void carry_shared(const struct nested *n, struct vmcb *vmcb01, const struct vmcb_save *l2)
 {
-	vmcb_set_cr2(vmcb01, l2->cr2);
-	vmcb_set_dr6(vmcb01, l2->dr6);
+	uint64_t cr2 = l2->cr2, dr6 = l2->dr6;
+
+	vmcb_set_cr2(vmcb01, cr2);
+	vmcb_set_dr6(vmcb01, dr6);
 	if (!(n->snap.control.misc & MISC_NP))
 		vmcb_set_g_pat(vmcb01, l2->g_pat);
 }
@@ -42,7 +44,6 @@ bool nested_exit_full(struct nested *n, struct port *port, const struct nested_e
 	CHECK(n->in_l2);
 	undo_soft_event(n, exit, &vmcb02->save);
 	written = vmcb12_write_exit(port, n->vmcb12_pa, n, exit, vmcb02);
-	carry_shared(n, vmcb01, &vmcb02->save);
 	if (unlikely(n->caps.eraps))
 		vmcb01->control.erap |= ERAP_CLEAR;
 	if (unlikely(n->lbr_used))
@@ -52,6 +53,7 @@ bool nested_exit_full(struct nested *n, struct port *port, const struct nested_e
 	n->run_pending = false;
 	n->gif = false; /* L1 sets it by STGI when it is ready for events */
 	n->full_exit_count++;
+	carry_shared(n, vmcb01, &vmcb02->save);
 	l1_resume(vmcb01);
 	return written;
 }

@@ -70,12 +70,15 @@ static void root_clear(struct npt02_root *root)
 
 static bool is_current(const struct npt02_root *root)
 {
+	const struct walk12_entry *end = root->seen + root->seen_count;
 	uint64_t changed = 0;
 
 	if (!root->watched)
 		return root->empty;
-	for (uint32_t i = 0; i < root->seen_count; i++)
-		changed |= __atomic_load_n(root->seen[i].at, __ATOMIC_RELAXED) ^ root->seen[i].value;
+	for (const struct walk12_entry *e = root->seen; e < end; e += NPT02_SEEN_STEP)
+#pragma GCC unroll 4
+		for (unsigned i = 0; i < NPT02_SEEN_STEP; i++)
+			changed |= __atomic_load_n(e[i].at, __ATOMIC_RELAXED) ^ e[i].value;
 	return changed == 0;
 }
 
@@ -83,7 +86,7 @@ bool npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12)
 {
 	const struct npt02_root *root = npt02->roots;
 
-	for (; root < npt02->roots + NPT02_ROOTS && root->used; root++) /* slots come into use in their order */
+	for (; root < npt02->roots + npt02->used; root++)
 		if ((asid12 == NPT02_ALL || root->asid12 == asid12) && !is_current(root))
 			return true;
 	return false;
@@ -91,9 +94,8 @@ bool npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12)
 
 void npt02_drop_all(struct npt02 *npt02)
 {
-	for (unsigned i = 0; i < NPT02_ROOTS; i++)
-		if (npt02->roots[i].used)
-			root_clear(&npt02->roots[i]);
+	for (unsigned i = 0; i < npt02->used; i++)
+		root_clear(&npt02->roots[i]);
 	npt02->next_free = NPT02_ROOTS;
 	npt02->drops++;
 }
@@ -102,11 +104,9 @@ void npt02_drop_asid(struct npt02 *npt02, uint32_t asid12)
 {
 	bool all_empty = true;
 
-	for (unsigned i = 0; i < NPT02_ROOTS; i++) {
+	for (unsigned i = 0; i < npt02->used; i++) {
 		struct npt02_root *root = &npt02->roots[i];
 
-		if (!root->used)
-			continue;
 		if (root->asid12 == asid12)
 			root_clear(root);
 		all_empty &= root->empty;
@@ -126,7 +126,7 @@ static bool key_matches(const struct npt02_root *root, const struct npt12 *npt12
 {
 	const struct npt12 *key = &root->npt12;
 
-	return root->used && key->ncr3 == significant_ncr3(npt12) && root->asid12 == asid12 &&
+	return key->ncr3 == significant_ncr3(npt12) && root->asid12 == asid12 &&
 	       key->levels == npt12->levels && key->nxe == npt12->nxe && key->pse == npt12->pse &&
 	       key->smep == npt12->smep && key->gmet == npt12->gmet && key->pages_1g == npt12->pages_1g && key->phys_mbz == npt12->phys_mbz;
 }
@@ -136,7 +136,7 @@ static struct npt02_root *root_find(struct npt02 *npt02, const struct npt12 *npt
 {
 	struct npt02_root *oldest = &npt02->roots[0];
 
-	for (unsigned i = 0; i < NPT02_ROOTS; i++) {
+	for (unsigned i = 0; i < npt02->used; i++) {
 		struct npt02_root *root = &npt02->roots[i];
 
 		if (key_matches(root, npt12, asid12))
@@ -144,19 +144,20 @@ static struct npt02_root *root_find(struct npt02 *npt02, const struct npt12 *npt
 		if (root->last_use < oldest->last_use)
 			oldest = root;
 	}
-	return oldest;
+	return npt02->used < NPT02_ROOTS ? &npt02->roots[npt02->used] : oldest;
 }
 
-static void root_assign(struct npt02_root *root, const struct npt12 *npt12, uint32_t asid12)
+static void root_assign(struct npt02 *npt02, struct npt02_root *root, const struct npt12 *npt12, uint32_t asid12)
 {
-	if (!root->used)
+	if (root == &npt02->roots[npt02->used]) {
+		npt02->used++;
 		memset(hpa_ptr(root->table), 0, PAGE_SIZE);
-	else
+	} else {
 		root_clear(root);
+	}
 	root->npt12 = *npt12;
 	root->npt12.ncr3 = significant_ncr3(npt12);
 	root->asid12 = asid12;
-	root->used = true;
 	root->empty = true;
 	root->flush_due = true;
 	root->watched = false;
@@ -168,7 +169,7 @@ static COLD struct npt02_root *root_change(struct npt02 *npt02, const struct npt
 	struct npt02_root *root = root_find(npt02, npt12, asid12);
 
 	if (!key_matches(root, npt12, asid12)) {
-		root_assign(root, npt12, asid12);
+		root_assign(npt02, root, npt12, asid12);
 		npt02->drops++; /* what others remember of this slot is another table's */
 	}
 	root->last_use = ++npt02->use_clock;
@@ -289,10 +290,13 @@ static void see(struct npt02_root *root, struct walk12_entry entry)
 	for (uint32_t i = 0; i < root->seen_count; i++)
 		if (root->seen[i].at == entry.at && root->seen[i].value == entry.value)
 			return;
-	if (root->seen_count == NPT02_SEEN)
+	if (root->seen_count == NPT02_SEEN) {
 		root->watched = false;
-	else
-		root->seen[root->seen_count++] = entry;
+		return;
+	}
+	for (uint32_t i = root->seen_count; i < align_up(root->seen_count + 1, NPT02_SEEN_STEP); i++)
+		root->seen[i] = entry;
+	root->seen_count++;
 }
 
 /* A shadow that has grown is watched no more: it is not dropped so often that it would pay. Nor is one that was dropped

@@ -12,12 +12,12 @@
 #define NPT02_ROOTS 16 /* shadow roots kept at once, least recently used goes first */
 #define NPT02_POOL_MIN 64
 
-#define NPT02_SEEN 64 /* entries of L1's table that a watched shadow may rest on */
+#define NPT02_SEEN 64 /* entries of L1's table that a watched shadow may rest on; a multiple of NPT02_SEEN_STEP */
+#define NPT02_SEEN_STEP 4 /* they are looked at in groups of so many; the last entry fills up its group */
 #define NPT02_FEW 16  /* fills; a shadow that needed no more between two flushes of L1's is watched from then on */
 
 /* A key and the shadow of it. `table` belongs to the slot for ever: N_CR3 of VMCB02 holds whatever is dropped. */
 struct npt02_root {
-	bool used;
 	bool empty;          /* nothing hangs below `table` */
 	bool flush_due;      /* lost entries since npt02_get() last gave it out */
 	uint8_t number;      /* place among the roots */
@@ -39,6 +39,7 @@ struct npt02 {
 	uint64_t use_clock;
 	uint64_t fills, neighbours, drops, exhausted; /* counters; neighbours: entries filled ahead; drops: how often
 						       * something that was in the shadow has gone from it */
+	uint32_t used;        /* roots that have a key: the first ones */
 	struct npt02_root roots[NPT02_ROOTS];
 };
 

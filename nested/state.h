@@ -108,8 +108,7 @@ struct nested {
 	};
 	/* What can be made again from the value, and counters: not saved. save.c asserts how large this is. */
 	bool vmcb02_built;        /* what merge.c does not name is zero there    vmrun.c */
-	const struct npt12 *npt12; /* format and root of L1's nested table      vmrun.c */
-	struct npt02_root *root;  /* its shadow; NULL without nested paging     vmrun.c */
+	struct npt02_root *root;  /* L1's nested table and its shadow; NULL without nested paging   vmrun.c */
 	struct npt02 npt02;       /*                                            npt02.c */
 	struct tlb02 tlb02;       /*                                            tlb02.c */
 	struct last_tables last[LAST_TABLES]; /* by the low bits of the ASID        vmrun.c */

@@ -48,12 +48,22 @@ static struct tlb02_tag *tag_find(struct tlb02 *tlb02, uint32_t asid12, hpa_t ta
 	return oldest;
 }
 
+bool tlb02_renew(struct tlb02 *tlb02, uint32_t asid)
+{
+	struct tlb02_tag *tag = &tlb02->tags[asid - tlb02->first_asid];
+	bool flush = tag->epoch != tlb02->epoch;
+
+	tag->epoch = tlb02->epoch;
+	return flush;
+}
+
 uint32_t tlb02_asid(struct tlb02 *tlb02, uint32_t asid12, hpa_t table, bool *flush)
 {
 	struct tlb02_tag *tag = tag_find(tlb02, asid12, table);
 
+	uint32_t asid = tlb02->first_asid + (uint32_t)(tag - tlb02->tags);
+
 	tag->last_use = ++tlb02->clock;
-	*flush = tag->epoch != tlb02->epoch;
-	tag->epoch = tlb02->epoch;
-	return tlb02->first_asid + (uint32_t)(tag - tlb02->tags);
+	*flush = tlb02_renew(tlb02, asid);
+	return asid;
 }

@@ -30,5 +30,7 @@ void tlb02_flush_all(struct tlb02 *tlb02);
 void tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12);
 /* The tag for this pair; *flush says that the CPU must flush it on the way in. */
 uint32_t tlb02_asid(struct tlb02 *tlb02, uint32_t asid12, hpa_t table, bool *flush);
+/* The same for a tag that tlb02_asid() gave, if nobody has taken it since. True: the CPU must flush it on the way in. */
+bool tlb02_renew(struct tlb02 *tlb02, uint32_t asid);
 
 #endif

@@ -68,27 +68,27 @@ static enum vmrun_reason check_all(const struct nested *n, struct port *port, co
 	return reason;
 }
 
-/* What L1 asks to be flushed, for the shadow table and for the CPU's own TLB (APM2 15.16.1, 15.25.7). */
-static void obey_tlb_control(struct nested *n)
+/* What L1 asks to be flushed, for the shadow table and for the CPU's own TLB (APM2 15.16.1, 15.25.7). True: the shadow
+ * has been dropped, since its tables say something else now. */
+static ALWAYS_INLINE bool obey_tlb_control(struct nested *n)
 {
 	const struct vmcb_control *c = &n->snap.control;
+	bool outdated = false;
 
-	switch (c->tlb_control) {
-	case TLB_CONTROL_NONE:
-		break;
-	case TLB_CONTROL_ASID_NON_GLOBAL: /* does not suffice for changed nested tables, so the shadow stays */
-		tlb02_flush_asid12(&n->tlb02, c->asid);
-		break;
-	case TLB_CONTROL_ASID:
-		if (npt02_is_outdated(&n->npt02, c->asid))
+	if (c->tlb_control == TLB_CONTROL_ASID) {
+		outdated = npt02_is_outdated(&n->npt02, c->asid);
+		if (unlikely(outdated))
 			npt02_drop_asid(&n->npt02, c->asid);
 		tlb02_flush_asid12(&n->tlb02, c->asid);
-		break;
-	default: /* ALL; reserved encodings get the most that could be meant */
-		if (npt02_is_outdated(&n->npt02, NPT02_ALL))
+	} else if (c->tlb_control == TLB_CONTROL_ASID_NON_GLOBAL) { /* does not suffice for changed nested tables */
+		tlb02_flush_asid12(&n->tlb02, c->asid);
+	} else { /* ALL; reserved encodings get the most that could be meant */
+		outdated = npt02_is_outdated(&n->npt02, NPT02_ALL);
+		if (unlikely(outdated))
 			npt02_drop_all(&n->npt02);
 		tlb02_flush_all(&n->tlb02);
 	}
+	return outdated;
 }
 
 static uint64_t changes(const struct nested *n)
@@ -101,6 +101,13 @@ static struct last_tables *last_of(struct nested *n)
 	return &n->last[n->snap.control.asid % LAST_TABLES];
 }
 
+static uint8_t flush_on_entry(const struct nested *n, bool flush)
+{
+	if (!flush)
+		return TLB_CONTROL_NONE;
+	return n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
+}
+
 /* The nested table and the TLB tag that L2 runs with. */
 static OWN_FRAME struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *vmcb01,
 						    const struct vmcb02_inputs *in)
@@ -108,43 +115,51 @@ static OWN_FRAME struct vmcb02_tables choose_tables(struct nested *n, const stru
 	const struct vmcb_control *c = &n->snap.control;
 	hpa_t table = in->npt01_root;
 	bool fresh = false, flush;
-	struct vmcb02_tables t;
+	uint32_t asid;
 
-	obey_tlb_control(n);
 	n->root = NULL;
 	if (c->misc & MISC_NP) {
 		struct npt12 npt12 = npt12_of(n, vmcb01);
 
 		n->root = npt02_get(&n->npt02, &npt12, c->asid, &fresh);
-		n->npt12 = &n->root->npt12;
 		table = n->root->table;
 	}
-	t.ncr3 = table.a;
-	t.asid = tlb02_asid(&n->tlb02, c->asid, table, &flush);
-	t.tlb_control = TLB_CONTROL_NONE;
-	if (fresh || flush)
-		t.tlb_control = n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
+	asid = tlb02_asid(&n->tlb02, c->asid, table, &flush);
 	*last_of(n) = (struct last_tables){
-		.asid12 = c->asid, .asid = t.asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
+		.asid12 = c->asid, .asid = asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
 		.cr4_01 = vmcb01->save.cr4, .changes = changes(n), .root = n->root, .table = table,
 	};
-	return t;
+	return (struct vmcb02_tables){table.a, asid, flush_on_entry(n, fresh || flush)};
 }
 
-/* Mostly L1 runs the same L2s again, and nothing was flushed. */
-static struct vmcb02_tables tables_of(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in)
+/* Would choose_tables() choose the same again? */
+static ALWAYS_INLINE bool is_last_choice(const struct nested *n, const struct last_tables *last,
+					 const struct vmcb *vmcb01)
 {
 	const struct vmcb_control *c = &n->snap.control;
-	const struct last_tables *last = last_of(n);
 
-	if (unlikely(c->tlb_control != TLB_CONTROL_NONE || last->asid12 != c->asid || last->ncr3 != c->ncr3 ||
-		     last->misc != c->misc || last->efer01 != vmcb01->save.efer ||
-		     last->cr4_01 != vmcb01->save.cr4 || last->changes != changes(n)))
+	return last->asid12 == c->asid && last->ncr3 == c->ncr3 && last->misc == c->misc &&
+	       last->efer01 == vmcb01->save.efer && last->cr4_01 == vmcb01->save.cr4 && last->changes == changes(n);
+}
+
+/* Mostly L1 runs the same L2s again and flushes nothing, or asks for a flush without having changed its tables. */
+static ALWAYS_INLINE struct vmcb02_tables tables_of(struct nested *n, const struct vmcb *vmcb01,
+						    const struct vmcb02_inputs *in)
+{
+	struct last_tables *last = last_of(n);
+	bool other = !is_last_choice(n, last, vmcb01), flush = false;
+
+	if (n->snap.control.tlb_control != TLB_CONTROL_NONE) {
+		other |= obey_tlb_control(n);
+		if (likely(!other)) {
+			flush = tlb02_renew(&n->tlb02, last->asid);
+			last->changes = changes(n);
+		}
+	}
+	if (unlikely(other))
 		return choose_tables(n, vmcb01, in);
 	n->root = last->root;
-	if (n->root)
-		n->npt12 = &n->root->npt12;
-	return (struct vmcb02_tables){.ncr3 = last->table.a, .asid = last->asid, .tlb_control = TLB_CONTROL_NONE};
+	return (struct vmcb02_tables){last->table.a, last->asid, flush_on_entry(n, flush)};
 }
 
 static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02_inputs *in)
@@ -181,7 +196,7 @@ static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb0
 COLD void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
 			   struct vmcb *vmcb02)
 {
-	struct vmcb02_tables tables = choose_tables(n, vmcb01, in);
+	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
 
 	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
 }

@@ -96,7 +96,7 @@ static struct gmem_fault to_l1(const struct vcpu *v, uint64_t gpa, uint64_t acce
 	if (!through_npt12(v))
 		return (struct gmem_fault){ .kind = GMEM_OK };
 
-	struct walk12 w = npt12_walk((struct port *)v->l1, v->nested.npt12, l2pa(gpa),
+	struct walk12 w = npt12_walk((struct port *)v->l1, &v->nested.root->npt12, l2pa(gpa),
 				     access & PF_U ? kind : kind | WALK12_SUPERVISOR);
 
 	if (w.raced)

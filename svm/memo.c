@@ -41,7 +41,7 @@ static const void *host_of(const struct vcpu *v, uint64_t gpa, uint64_t access)
 
 	if (!root_of(v))
 		return l1_ptr(v->l1, l1pa(gpa), sizeof(uint64_t));
-	w = npt12_walk((struct port *)v->l1, v->nested.npt12, l2pa(gpa), access);
+	w = npt12_walk((struct port *)v->l1, &v->nested.root->npt12, l2pa(gpa), access);
 	return w.ok ? l1_ptr(v->l1, w.l1pa, sizeof(uint64_t)) : NULL;
 }
 

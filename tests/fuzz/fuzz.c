@@ -182,9 +182,8 @@ static void check_table(const struct rig *rig, uint64_t at, unsigned level)
 
 void fuzz_check_shadow(const struct rig *rig)
 {
-	for (unsigned i = 0; i < NPT02_ROOTS; i++)
-		if (rig->n.npt02.roots[i].used)
-			check_table(rig, rig->n.npt02.roots[i].table.a, 4);
+	for (unsigned i = 0; i < rig->n.npt02.used; i++)
+		check_table(rig, rig->n.npt02.roots[i].table.a, 4);
 }
 
 void fuzz_check_ram(const struct rig *rig, const uint8_t *copy, uint64_t start, uint64_t size)

@@ -32,6 +32,7 @@ void fake_reset(void)
 	fake.v.nested.caps.pdpte_mbz = PDPTE_MBZ | BITS(51, 40);
 	fake.v.nested.caps.pages_1g = true;
 	fake.npt12_refused = UINT64_MAX;
+	fake.v.nested.root = &fake.v.nested.npt02.roots[0];
 	save->cr0 = CR0_ET;
 	save->rflags = RFLAGS_FIXED;
 	save->cs.limit = save->ds.limit = save->es.limit = save->ss.limit = UINT16_MAX;

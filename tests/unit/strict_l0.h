@@ -13,6 +13,7 @@ enum strict_rule {
 	RULE_ALL_TLB, RULE_ALL_SHADOW,           /* L1's TLB_CONTROL 1: our flush, our drop */
 	RULE_ASID_TLB, RULE_ASID_SHADOW,         /* 3 */
 	RULE_NON_GLOBAL_TLB,                     /* 7 */
+	RULE_OUTDATED, RULE_RENEW,               /* all: changed tables are noticed; the TLB is flushed although none has */
 	RULE_TAG_ASID, RULE_TAG_TABLE,           /* what tags are told apart by */
 	RULE_TAG_FLUSH,                          /* a tag that changes hands is flushed */
 	RULE_KEY_ASID, RULE_KEY_NCR3, RULE_KEY_NXE, RULE_KEY_LEVELS, /* what shadows are told apart by */

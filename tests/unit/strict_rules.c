@@ -12,6 +12,20 @@ void __wrap_tlb02_flush_all(struct tlb02 *tlb02)
 		__real_tlb02_flush_all(tlb02);
 }
 
+bool __real_tlb02_renew(struct tlb02 *tlb02, uint32_t asid);
+bool __wrap_tlb02_renew(struct tlb02 *tlb02, uint32_t asid);
+bool __wrap_tlb02_renew(struct tlb02 *tlb02, uint32_t asid)
+{
+	return __real_tlb02_renew(tlb02, asid) && strict_removed != RULE_RENEW;
+}
+
+bool __real_npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12);
+bool __wrap_npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12);
+bool __wrap_npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12)
+{
+	return __real_npt02_is_outdated(npt02, asid12) && strict_removed != RULE_OUTDATED;
+}
+
 /* Who asks: INVLPGA (L1 runs, VMCB12 not looked at), VMRUN by its TLB_CONTROL, or the exit of an L2. */
 void __real_tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12);
 void __wrap_tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12);

@@ -5,7 +5,7 @@
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
 /* links: nested/insn.c tests/unit/strict_l0.c tests/unit/strict_rules.c tests/unit/strict_cpu.c */
 /* links: tests/unit/rig.c tests/unit/fake_l1.c */
-/* wraps: tlb02_flush_all tlb02_flush_asid12 tlb02_asid npt02_drop_all npt02_drop_asid npt02_get */
+/* wraps: tlb02_flush_all tlb02_flush_asid12 tlb02_asid tlb02_renew npt02_is_outdated npt02_drop_all npt02_drop_asid npt02_get */
 /* tests/unit/test_strict_cpu.c - nested/ on the CPU that forgives nothing. One scenario for each rule on when the TLB,
  * the shadow or a clean bit must go (svm-facts 8.5, 3.4; APM2 15.15, 15.16, 15.25): with the rule nothing stale is
  * ever used; with the rule removed the CPU catches it, so the scenario proves something. */
@@ -306,6 +306,11 @@ static const struct {
 	{RULE_ASID_TLB, asid_guest},
 	{RULE_ASID_SHADOW, asid_nested},
 	{RULE_NON_GLOBAL_TLB, non_global_guest},
+	{RULE_OUTDATED, all_nested},
+	{RULE_OUTDATED, asid_nested},
+	{RULE_RENEW, all_guest},
+	{RULE_RENEW, asid_guest},
+	{RULE_RENEW, non_global_guest},
 	{RULE_TAG_ASID, asids_differ},
 	{RULE_TAG_TABLE, tables_differ},
 	{RULE_TAG_FLUSH, tags_run_out},

@@ -5,7 +5,7 @@
 /* links: nested/npt02.c nested/walk12.c nested/tlb02.c */
 /* links: nested/insn.c tests/unit/strict_l0.c tests/unit/strict_rules.c tests/unit/strict_cpu.c */
 /* links: tests/unit/rig.c tests/unit/fake_l1.c */
-/* wraps: tlb02_flush_all tlb02_flush_asid12 tlb02_asid npt02_drop_all npt02_drop_asid npt02_get */
+/* wraps: tlb02_flush_all tlb02_flush_asid12 tlb02_asid tlb02_renew npt02_is_outdated npt02_drop_all npt02_drop_asid npt02_get */
 /* tests/unit/test_strict_random.c - an L1 that does everything at random, but flushes what the manual says it must,
  * runs L2s on the CPU that forgives nothing: no stale translation and no stale VMCB field is ever used, and VMCB02 is
  * always what a VMRUN without history would have built. */

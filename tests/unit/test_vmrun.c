@@ -255,12 +255,12 @@ static void format_of_nested_tables(void **state)
 		rig->vmcb01->save.efer = EFER_SVME | modes[i].efer;
 		rig->vmcb01->save.cr4 = modes[i].cr4;
 		rig_enter(rig, RIG_VMCB12);
-		assert_int_equal(rig->n.npt12->levels, modes[i].levels);
-		assert_int_equal(rig->n.npt12->nxe, modes[i].nxe);
-		assert_int_equal(rig->n.npt12->pse, modes[i].pse);
-		assert_int_equal(rig->n.npt12->smep, modes[i].smep);
-		assert_int_equal(rig->n.npt12->ncr3, RIG_NPT12);
-		assert_int_equal(rig->n.npt12->phys_mbz, rig->n.caps.phys_mbz);
+		assert_int_equal(rig->n.root->npt12.levels, modes[i].levels);
+		assert_int_equal(rig->n.root->npt12.nxe, modes[i].nxe);
+		assert_int_equal(rig->n.root->npt12.pse, modes[i].pse);
+		assert_int_equal(rig->n.root->npt12.smep, modes[i].smep);
+		assert_int_equal(rig->n.root->npt12.ncr3, RIG_NPT12);
+		assert_int_equal(rig->n.root->npt12.phys_mbz, rig->n.caps.phys_mbz);
 		assert_true(rig->n.root);
 		assert_int_equal(rig->vmcb02->control.ncr3, rig->n.root->table.a);
 		assert_true(rig_exit(rig, VMEXIT_VMMCALL));
