@@ -63,6 +63,7 @@ static void close_gif(void)
 void irq_window(void)
 {
 	CHECK(percpu_is_intact());
+	cli();
 	open_gif();
 	sti();
 	nop(); /* STI lets the next instruction pass; this is the one that can be interrupted */
@@ -73,6 +74,7 @@ void irq_window(void)
 void irq_wait(void)
 {
 	CHECK(percpu_is_intact());
+	cli(); /* with IF=1 what comes would be taken behind STGI, before HLT, which would sleep on */
 	open_gif();
 	sti_hlt();
 	cli();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kernel/irq.h - interrupts of the host: numbers, handlers, and the windows in which they are taken.
- * Outside the windows every CPU runs with IF=0, and with GIF=0 once SVM is on. So a handler never
+ * Outside the windows every CPU runs with IF=0, or with GIF=0 as svm_loop() does. So a handler never
  * interrupts code that holds a lock. */
 #ifndef KERNEL_IRQ_H
 #define KERNEL_IRQ_H
@@ -19,7 +19,7 @@ enum irq_vector {
 /* Set-up, before the vector can come. The handler runs in a window, on the CPU that took it. */
 void irq_handle(uint8_t vector, void (*fn)(void));
 
-/* Opens GIF and IF shortly, so that pending host interrupts run, then closes both. */
+/* Opens GIF and IF shortly, so that pending host interrupts run, then closes both, whatever IF was. */
 void irq_window(void);
 
 /* The same, but halts until an interrupt came. A kick sent before is not lost: it ends the halt. */

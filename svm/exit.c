@@ -181,9 +181,6 @@ static enum resume handle(struct vcpu *v, const struct vmcb_control *c, uint64_t
 	return resume == RESUME_UNDECIDED ? dispatch(v, code) : resume;
 }
 
-/* In vmrun.asm. */
-_Noreturn void svm_enter(struct vcpu *v);
-
 void svm_exit(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->control;

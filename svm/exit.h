@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/exit.h - the exit handlers, one per file exit_<what>.c. Each works on the level that runs (v->vmcb) and says
- * what comes next; stepping over the instruction is svm_exit()'s part. */
+ * what comes next; stepping over the instruction is svm_exit()'s part. The hottest do both themselves (exit_done()). */
 #ifndef SVM_EXIT_H
 #define SVM_EXIT_H
 
@@ -15,6 +15,8 @@
 
 /* Called by vmrun.asm after every #VMEXIT. Returns when this vCPU is done; else it runs the guest again. */
 void svm_exit(struct vcpu *v);
+/* In vmrun.asm: runs the guest, with the stack as svm_exit() found it. */
+_Noreturn void svm_enter(struct vcpu *v);
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
 COLD unsigned exit_decode_length(struct vcpu *v);
 
@@ -31,16 +33,20 @@ static ALWAYS_INLINE struct step exit_step_by(const struct vcpu *v, unsigned len
 	return (struct step){.length = length, .is_64 = (s->efer & EFER_LMA) && (s->cs.attr & SEG_L)};
 }
 
-static ALWAYS_INLINE struct step exit_step(struct vcpu *v)
+/* Where nobody has found out the length yet (v->insn_len). */
+static ALWAYS_INLINE struct step exit_first_step(struct vcpu *v)
 {
 	const struct memo *m;
 
-	if (v->insn_len)
-		return exit_step_by(v, v->insn_len);
 	if (svm_cpu()->features & SVM_FEAT_NRIPS)
 		return exit_step_by(v, (unsigned)(v->vmcb->control.nrip - v->vmcb->save.rip));
 	m = memo_now(v);
 	return likely(m) ? (struct step){.length = m->length, .is_64 = true} : exit_step_by(v, exit_decode_length(v));
+}
+
+static ALWAYS_INLINE struct step exit_step(struct vcpu *v)
+{
+	return v->insn_len ? exit_step_by(v, v->insn_len) : exit_first_step(v);
 }
 
 /* Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
@@ -64,6 +70,14 @@ static inline void exit_trap_if_tf(struct vcpu *v)
 {
 	if (unlikely(v->vmcb->save.rflags & RFLAGS_TF) && !(v->vmcb->save.dbgctl & DEBUGCTL_BTF))
 		vcpu_raise_db(v, DR6_BS);
+}
+
+/* How the hottest handlers end: mostly nothing waits, and the guest runs on at once. */
+static ALWAYS_INLINE enum resume exit_done(struct vcpu *v)
+{
+	if (likely(!vcpu_has_work(v)))
+		svm_enter(v);
+	return RESUME_SAME;
 }
 
 OWN_FRAME enum resume exit_cpuid(struct vcpu *v);

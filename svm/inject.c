@@ -122,8 +122,10 @@ static void deliver_excp(struct vcpu *v)
 	}
 	if (!(v->vmcb->save.cr0 & CR0_PE))
 		e.has_error = false; /* real mode pushes none (APM2 8.2) */
-	if (e.vector == VEC_PF)
+	if (e.vector == VEC_PF) {
 		vmcb_set_cr2(v->vmcb, e.address);
+		quirk_load_cr2(v);
+	}
 	if (e.vector == VEC_DB) /* ends recording, so that the handler can look (APM2 13.1.6) */
 		lbr_set(v, v->vmcb->save.dbgctl & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 	set_event(v, excp_word(&e));

@@ -81,7 +81,7 @@ static ALWAYS_INLINE void use_level(struct vcpu *v, unsigned level)
 
 FLATTEN enum resume glue_vmrun(struct vcpu *v)
 {
-	struct step step = exit_step(v);
+	struct step step = exit_first_step(v);
 	uint64_t rax = address_operand(v, step);
 	enum nested_fault fault = nested_insn_fault(&v->nested, true, rax, v->vmcb->save.cpl);
 
@@ -100,7 +100,7 @@ FLATTEN enum resume glue_vmrun(struct vcpu *v)
 	} else {
 		exit_trap_if_tf(v);
 	}
-	return RESUME_SAME;
+	return exit_done(v);
 }
 
 /* Where there is no RAM nothing is moved. */
@@ -110,16 +110,16 @@ static ALWAYS_INLINE enum resume move_at(struct vcpu *v, void (*move)(hpa_t), l1
 
 	if (page)
 		move(hpa_of(page));
-	exit_advance(v, step); /* known already: svm_exit() need not find it out again */
+	exit_advance(v, step);
 	exit_trap_if_tf(v);
-	return RESUME_SAME;
+	return exit_done(v);
 }
 
 /* For L2 with virtual VMLOAD/VMSAVE the page is named by an L2 address (APM2 15.33.1). */
 static COLD enum resume move_virtual(struct vcpu *v, void (*move)(hpa_t), uint64_t rax, uint64_t access,
 				     struct step step)
 {
-	struct walk12 walk = npt12_walk(port_of(v), v->nested.npt12, l2pa(rax), access);
+	struct walk12 walk = npt12_walk(port_of(v), &v->nested.root->npt12, l2pa(rax), access);
 
 	if (walk.raced)
 		return RESUME_SAME;
@@ -129,7 +129,7 @@ static COLD enum resume move_virtual(struct vcpu *v, void (*move)(hpa_t), uint64
 /* The registers in question are in the CPU, whoever's they are; rAX names L1's page. */
 static ALWAYS_INLINE enum resume move_state(struct vcpu *v, void (*move)(hpa_t), uint64_t access)
 {
-	struct step step = exit_step(v);
+	struct step step = exit_first_step(v);
 	uint64_t rax = address_operand(v, step);
 	const struct nested *n = &v->nested;
 	enum nested_fault fault = nested_insn_fault(n, true, rax, v->vmcb->save.cpl);
@@ -190,7 +190,9 @@ enum resume glue_set_gif(struct vcpu *v, bool gif)
 		gif_store(v);
 		v->attention = true;
 	}
-	return RESUME_NEXT;
+	exit_advance(v, exit_first_step(v));
+	exit_trap_if_tf(v);
+	return exit_done(v);
 }
 
 static void flush_on_entry(struct vmcb *vmcb)
@@ -263,7 +265,7 @@ static FLATTEN enum resume reflect(struct vcpu *v)
 
 	info_complete(v, &exit);
 	finish_exit(v, &exit);
-	return RESUME_SAME;
+	return exit_done(v);
 }
 
 /* --- PAUSE --- */
@@ -306,7 +308,7 @@ static OWN_FRAME enum resume l2_npf(struct vcpu *v)
 
 	if (!n->root) /* without nested paging of L1's, L2-physical is L1-physical */
 		return exit_npf(v);
-	if (unlikely(n->npt12->gmet) && v->vmcb02->save.cpl != 3)
+	if (unlikely(n->root->npt12.gmet) && v->vmcb02->save.cpl != 3)
 		info1 |= WALK12_SUPERVISOR;
 	r = npt02_fault(&n->npt02, n->root, port_of(v), l2pa(c->exitinfo2), info1);
 	if (r.dropped) {

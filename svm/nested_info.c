@@ -71,7 +71,7 @@ void info_complete(struct vcpu *v, struct nested_exit *exit)
 	unsigned info = exit->code < VMEXIT_INTERCEPT_END ? info_of[exit->code] : 0;
 
 	if ((info & INFO_NRIP) && (v->nested.caps.features & SVM_FEAT_NRIPS))
-		exit->nrip = v->vmcb->save.rip + exit_step(v).length;
+		exit->nrip = v->vmcb->save.rip + exit_first_step(v).length;
 	if (unlikely(info > INFO_NRIP))
 		*exit = complete_rest(v, *exit, info);
 }

@@ -11,5 +11,4 @@ void offsets(void)
 	OFFSET(VCPU_REGS, struct vcpu, regs);
 	OFFSET(VCPU_VMCB, struct vcpu, vmcb);
 	OFFSET(VCPU_STACK, struct vcpu, stack);
-	OFFSET(VMCB_CR2, struct vmcb, save.cr2);
 }

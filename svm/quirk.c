@@ -25,7 +25,7 @@
 	(QUIRK_INTERCEPTS | QUIRK_FAULT_ORDER | QUIRK_NO_SHADOW | QUIRK_EVENTINJ | QUIRK_LMA | QUIRK_BREAKPOINTS)
 #define BOCHS                                                                                               \
 	(QUIRK_LATE_VIRQ | QUIRK_LATE_INTR | QUIRK_INTINFO | QUIRK_LMSW | QUIRK_DB_DR6 | QUIRK_SVM_ADDRESS | \
-	 QUIRK_RF | QUIRK_LBR)
+	 QUIRK_RF | QUIRK_LBR | QUIRK_CR2)
 #define BIOS_START 0xE0000
 #define BIOS_END 0x100000
 #define RSDP_ALIGN 16
@@ -171,6 +171,7 @@ void quirk_widen02(struct vcpu *v)
 	v->osxsave_hidden = false;
 	if (s->cr4 & CR4_OSXSAVE)
 		quirk_hide_xsave(v);
+	quirk_load_cr2(v);
 	quirk_arm(v);
 }
 

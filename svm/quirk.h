@@ -24,6 +24,7 @@ enum quirk {
 	QUIRK_SVM_ADDRESS = 1 << 10, /* VMRUN, VMLOAD, VMSAVE exit before rAX is looked at */
 	QUIRK_LBR = 1 << 13,        /* CPUID has LbrVirt, but nothing records branches */
 	QUIRK_RF = 1 << 11,         /* a nested fault on the fetch of an instruction clears RF */
+	QUIRK_CR2 = 1 << 12,        /* VMRUN does not load CR2 */
 	QUIRK_LATE_INTR = 1 << 14,  /* a guest that is entered with IF=0 is not left for INTR until it sets IF */
 };
 
@@ -57,6 +58,12 @@ static inline void quirk_arm(struct vcpu *v)
 {
 	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != (v->vmcb->save.dr7 & ~DR7_GD)))
 		quirk_rearm(v);
+}
+/* The VMCB in use has a CR2 that is not the one that the last exit left in the CPU. */
+static inline void quirk_load_cr2(const struct vcpu *v)
+{
+	if (has_quirk(QUIRK_CR2))
+		write_cr2(v->vmcb->save.cr2);
 }
 /* MOV to DR0-3 exits while breakpoints are armed by hand. */
 enum resume quirk_address_write(struct vcpu *v, unsigned n);

@@ -365,10 +365,12 @@ bool vcpu_ready(struct vcpu *v)
 		for (unsigned n = 0; n < 4; n++)
 			write_dr(n, 0);
 		vcpu_scale_tsc(v);
+		quirk_load_cr2(v);
 		quirk_arm(v);
 	}
 	if (lbr_steps(v))
 		lbr_arm(v);
+	sti(); /* for svm_loop(); nothing comes while GIF is 0 */
 	return true; /* whoever stops the guest from now on kicks this CPU */
 }
 
@@ -379,6 +381,7 @@ static void arrive(struct vcpu *v)
 	v->cpu_tsc_ratio = 0; /* not known */
 	vcpu_scale_tsc(v);
 	v->vmcb->control.clean = 0;
+	quirk_load_cr2(v);
 	if (unlikely(quirks) && v->nested.in_l2)
 		quirk_widen02(v);
 	else if (unlikely(quirks))

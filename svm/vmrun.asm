@@ -17,8 +17,10 @@ extern svm_exit
 
 ; void svm_loop(struct vcpu *v), noreturn void svm_enter(struct vcpu *v)
 ; svm_loop runs the guest until svm_exit() returns. Mostly that does not return but runs the guest again by svm_enter,
-; which takes the stack back to where svm_loop left it: nothing of an exit lasts until the next one. Entered and left
-; with GIF=0 and IF=0.
+; which takes the stack back to where svm_loop left it: nothing of an exit lasts until the next one. Entered with GIF=0
+; and IF=1, left with both 0.
+; IF=1 with GIF=0 lets physical interrupts end the guest's run (V_INTR_MASKING) and nothing else; L0 handles exits with
+; it. vcpu_ready() sets it, so that the shadow of its STI is long over at VMRUN and cannot leak into the guest.
 ;   rdi  v; kept on the stack while the guest has all registers
 ; Stack below the return address: rbx rbp r12 r13 r14 r15, v.
 global svm_loop
@@ -33,36 +35,26 @@ svm_loop:
 	mov [rdi + VCPU_STACK], rsp
 global svm_enter
 svm_enter:
-	mov rax, rdi
 	mov rsp, [rdi + VCPU_STACK]
-	; IF=1 with GIF=0: lets physical interrupts end the guest's run (V_INTR_MASKING) and nothing else. The shadow
-	; of STI is long over at VMRUN, so it cannot leak into the guest.
-	sti
-	mov rcx, [rax + VCPU_VMCB]
-	mov rcx, [rcx + VMCB_CR2]
-	mov cr2, rcx			; measured: Bochs 2.7 does not load it (docs/engines.md)
-	mov rcx, [rax + REG(1)]
-	mov rdx, [rax + REG(2)]
-	mov rbx, [rax + REG(3)]
-	mov rbp, [rax + REG(5)]
-	mov rsi, [rax + REG(6)]
-	mov rdi, [rax + REG(7)]
-	mov r8,  [rax + REG(8)]
-	mov r9,  [rax + REG(9)]
-	mov r10, [rax + REG(10)]
-	mov r11, [rax + REG(11)]
-	mov r12, [rax + REG(12)]
-	mov r13, [rax + REG(13)]
-	mov r14, [rax + REG(14)]
-	mov r15, [rax + REG(15)]
-	mov rax, [rax + VCPU_VMCB]
+	mov rax, [rdi + VCPU_VMCB]
+	mov rcx, [rdi + REG(1)]
+	mov rdx, [rdi + REG(2)]
+	mov rbx, [rdi + REG(3)]
+	mov rbp, [rdi + REG(5)]
+	mov rsi, [rdi + REG(6)]
+	mov r8,  [rdi + REG(8)]
+	mov r9,  [rdi + REG(9)]
+	mov r10, [rdi + REG(10)]
+	mov r11, [rdi + REG(11)]
+	mov r12, [rdi + REG(12)]
+	mov r13, [rdi + REG(13)]
+	mov r14, [rdi + REG(14)]
+	mov r15, [rdi + REG(15)]
+	mov rdi, [rdi + REG(7)]
 	; From here to the last store every register but RSP is the guest's: no call, no host memory but the stack.
 	vmrun
 global svm_vmrun_return
 svm_vmrun_return:
-	; The exit brought IF=1 back. With it irq_wait() would take the timer behind its STGI, before its HLT, and
-	; sleep on.
-	cli
 	mov rax, [rsp]			; v; the guest's RAX is in the VMCB
 	mov [rax + REG(1)], rcx
 	mov [rax + REG(2)], rdx
@@ -80,6 +72,7 @@ svm_vmrun_return:
 	mov [rax + REG(15)], r15
 	mov rdi, rax
 	call svm_exit
+	cli
 	pop rdi
 	pop r15
 	pop r14
