@@ -49,12 +49,23 @@ struct percpu *smp_cpu(unsigned cpu)
 	return cpus[cpu];
 }
 
+/* Bits of CR4 that our tables, without user pages and global pages, give nothing to do. */
+static uint64_t idle_cr4_bits(void)
+{
+	struct cpuid_regs one = cpuid(CPUID_FEATURES, 0), seven = cpuid(CPUID_STRUCTURED, 0);
+
+	return (one.edx & CPUID_1_EDX_PSE ? CR4_PSE : 0) | (one.edx & CPUID_1_EDX_PGE ? CR4_PGE : 0) |
+	       (seven.ebx & CPUID_7_EBX_SMEP ? CR4_SMEP : 0) | (seven.ebx & CPUID_7_EBX_SMAP ? CR4_SMAP : 0);
+}
+
 /* MCE: a machine check is to be reported, not to shut the CPU down. OSXSAVE: svm/ executes XSETBV
- * on behalf of guests. OSFXSR: so that FXRSTOR reaches the XMM registers, too. The guests' own CR4 is in their VMCBs. */
+ * on behalf of guests. OSFXSR: so that FXRSTOR reaches the XMM registers, too. The idle bits: Linux sets them all, and
+ * where one differs between us and a guest, QEMU drops its table of translated code once more at each VMRUN and
+ * #VMEXIT (docs/performance.md). The guests' own CR4 is in their VMCBs. */
 static void set_cr4(void)
 {
 	struct cpuid_regs features = cpuid(CPUID_FEATURES, 0);
-	uint64_t cr4 = read_cr4() | CR4_OSFXSR;
+	uint64_t cr4 = read_cr4() | CR4_OSFXSR | idle_cr4_bits();
 
 	if (features.edx & CPUID_1_EDX_MCE)
 		cr4 |= CR4_MCE;
