@@ -40,6 +40,7 @@ void svm_check_cpu(void)
 		svm_this_cpu.eraps = (cpuid(CPUID_EXT2, 0).eax & CPUID_21_EAX_ERAPS) != 0;
 	svm_this_cpu.asid_count = r.ebx;
 	svm_this_cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
+	svm_this_cpu.has_ibpb = (cpuid(CPUID_EXT_SIZES, 0).ebx & CPUID_88_EBX_IBPB) != 0;
 	svm_this_cpu.has_la57 = (cpuid(CPUID_STRUCTURED, 0).ecx & CPUID_7_ECX_LA57) != 0;
 	rdmsr_safe(MSR_VM_CR, &vm_cr); /* no such register: nothing is disabled */
 	refusal = svm_refusal(&svm_this_cpu, vm_cr);

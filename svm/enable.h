@@ -14,6 +14,7 @@ struct svm_cpu {
 	bool eraps;          /* Fn8000_0021 EAX */
 	uint32_t asid_count; /* ASIDs 1 .. asid_count - 1 are usable */
 	uint8_t phys_bits;
+	bool has_ibpb; /* PRED_CMD can forget the branches that were predicted */
 	bool has_la57; /* canonical addresses have 57 bits, whatever a guest is offered */
 };
 

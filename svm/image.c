@@ -136,8 +136,7 @@ static void forget_last_exit(struct vcpu *v)
 	v->attention = true;
 }
 
-/* As after a reset, but for what the guest has made of it; inject.c sees to its windows. Return addresses that the CPU
- * predicts are somebody else's. */
+/* As after a reset, but for what the guest has made of it; inject.c sees to its windows. */
 static void put_control(struct vcpu *v, const struct vcpu_image *image)
 {
 	struct vmcb_control *c = &v->vmcb01->control;
@@ -145,8 +144,6 @@ static void put_control(struct vcpu *v, const struct vcpu_image *image)
 	vcpu_reset_control(v);
 	c->tsc_offset = image->tsc_offset;
 	c->int_shadow = image->int_shadow & INT_SHADOW_ACTIVE;
-	if (v->nested.caps.eraps)
-		c->erap |= ERAP_CLEAR;
 }
 
 /* The machine and the guest's memory are back. VMCB02 is as it was made, but for L2. */

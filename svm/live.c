@@ -7,13 +7,15 @@
 #include <amd/msr.h>
 
 #include "kernel/cpu_insn.h"
+#include "svm/enable.h"
 #include "svm/vcpu.h"
 
 /* In vmrun.asm. */
 void svm_vmload(hpa_t vmcb);
 void svm_vmsave(hpa_t vmcb);
 
-/* VMCB02 has zeros where VMLOAD reads: neither L1 nor merge.c has these registers there. */
+/* VMCB02 has zeros where VMLOAD reads: neither L1 nor merge.c has these registers there. The barrier is for the next
+ * guest: no indirect branch of its is to go where this one's went (APM2 3.2.9 Speculation Control MSRs; untested on hardware). */
 static void forget(struct vcpu *v)
 {
 	fpu_reset();
@@ -21,6 +23,8 @@ static void forget(struct vcpu *v)
 		write_dr(n, 0);
 	wrmsr(MSR_TSC_AUX, 0);
 	svm_vmload(hpa_of(v->vmcb02));
+	if (svm_cpu()->has_ibpb)
+		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
 }
 
 void live_put_away(struct vcpu *v)
