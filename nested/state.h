@@ -60,7 +60,6 @@ struct soft_event {
 
 /* What VMRUN chose last time for one of L1's ASIDs, and all that it chose it by. `changes` is how much had been dropped
  * and flushed: while that stands still the choice is good. Zero: nothing chosen yet, since no accepted VMRUN has ASID 0. */
-#define LAST_TABLES 8
 struct last_tables {
 	uint32_t asid12, asid;
 	uint64_t misc, ncr3;
@@ -111,7 +110,7 @@ struct nested {
 	struct npt02_root *root;  /* L1's nested table and its shadow; NULL without nested paging   vmrun.c */
 	struct npt02 npt02;       /*                                            npt02.c */
 	struct tlb02 tlb02;       /*                                            tlb02.c */
-	struct last_tables last[LAST_TABLES]; /* by the low bits of the ASID        vmrun.c */
+	struct last_tables last[TLB02_TAGS]; /* whoever has the tag of this place   vmrun.c */
 	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */
 	uint64_t vmrun_count, full_exit_count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* nested/tlb02.c - physical ASIDs for L2s. L1's ASIDs are names that mean nothing to the CPU: each pair of such a
- * name and a nested table gets a physical ASID from a small set, least recently used goes first, flushed when it
- * changes hands. Epoch 0 is never current, so a new tag is always flushed.
+/* nested/tlb02.c - physical ASIDs for L2s. L1's ASIDs are names that mean nothing to the CPU: each has its place among
+ * a small set of physical ones, by its number, so that the cost does not grow with how many there are. Several may
+ * have the same place: a tag is flushed when it changes hands. Epoch 0 is never current, so a new tag is flushed.
  * Manual: APM2 15.16 (TLB Control). Next: vmrun.c, which asks on every VMRUN. */
 #include <check.h>
 
@@ -25,27 +25,11 @@ void tlb02_flush_all(struct tlb02 *tlb02)
 
 void tlb02_flush_asid12(struct tlb02 *tlb02, uint32_t asid12)
 {
+	struct tlb02_tag *tag = &tlb02->tags[tlb02_place(tlb02, asid12)];
+
 	tlb02->flushes++;
-	for (uint32_t i = 0; i < tlb02->tag_count; i++)
-		if (tlb02->tags[i].asid12 == asid12)
-			tlb02->tags[i].epoch = 0;
-}
-
-static struct tlb02_tag *tag_find(struct tlb02 *tlb02, uint32_t asid12, hpa_t table)
-{
-	struct tlb02_tag *oldest = &tlb02->tags[0];
-
-	for (uint32_t i = 0; i < tlb02->tag_count; i++) {
-		struct tlb02_tag *tag = &tlb02->tags[i];
-
-		if (tag->asid12 == asid12 && tag->table.a == table.a)
-			return tag;
-		if (tag->last_use < oldest->last_use)
-			oldest = tag;
-	}
-	tlb02->flushes++;
-	*oldest = (struct tlb02_tag){.asid12 = asid12, .table = table};
-	return oldest;
+	if (tag->asid12 == asid12)
+		tag->epoch = 0;
 }
 
 bool tlb02_renew(struct tlb02 *tlb02, uint32_t asid)
@@ -59,11 +43,11 @@ bool tlb02_renew(struct tlb02 *tlb02, uint32_t asid)
 
 uint32_t tlb02_asid(struct tlb02 *tlb02, uint32_t asid12, hpa_t table, bool *flush)
 {
-	struct tlb02_tag *tag = tag_find(tlb02, asid12, table);
+	uint32_t place = tlb02_place(tlb02, asid12), asid = tlb02->first_asid + place;
+	struct tlb02_tag *tag = &tlb02->tags[place];
 
-	uint32_t asid = tlb02->first_asid + (uint32_t)(tag - tlb02->tags);
-
-	tag->last_use = ++tlb02->clock;
+	if (tag->asid12 != asid12 || tag->table.a != table.a)
+		*tag = (struct tlb02_tag){.asid12 = asid12, .table = table};
 	*flush = tlb02_renew(tlb02, asid);
 	return asid;
 }

@@ -5,24 +5,28 @@
 
 #include <addr.h>
 
-#define TLB02_TAGS 8
+#define TLB02_TAGS 64
 
 /* One physical ASID, in use for L2s of one ASID of L1's on one nested table. */
 struct tlb02_tag {
 	uint32_t asid12;
 	hpa_t table;     /* NPT02 root, or NPT01's when L1 gave no nested paging */
 	uint64_t epoch;  /* of the last flush of this tag */
-	uint64_t last_use;
 };
 
 struct tlb02 {
 	uint32_t first_asid; /* physical ASIDs first_asid .. first_asid + tag_count - 1 are ours */
 	uint32_t tag_count;
 	uint64_t epoch;      /* tags with an older epoch hold stale entries */
-	uint64_t flushes;    /* counts what may have made a tag stale or another's */
-	uint64_t clock;
+	uint64_t flushes;    /* that were asked for */
 	struct tlb02_tag tags[TLB02_TAGS];
 };
+
+/* Of an ASID of L1's among the tags. */
+static inline uint32_t tlb02_place(const struct tlb02 *tlb02, uint32_t asid12)
+{
+	return asid12 % tlb02->tag_count;
+}
 
 void tlb02_init(struct tlb02 *tlb02, uint32_t first_asid, uint32_t tag_count);
 /* From now on no entry of any tag may be used again. */

@@ -98,7 +98,7 @@ static uint64_t changes(const struct nested *n)
 
 static struct last_tables *last_of(struct nested *n)
 {
-	return &n->last[n->snap.control.asid % LAST_TABLES];
+	return &n->last[tlb02_place(&n->tlb02, n->snap.control.asid)];
 }
 
 static uint8_t flush_on_entry(const struct nested *n, bool flush)

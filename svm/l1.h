@@ -75,13 +75,14 @@ struct l1 {
 	struct guest_output output; /* guest_console.c */
 };
 
-/* The bytes [at, at + size) of RAM, or NULL unless all of them are RAM. Runs are contiguous, so this is two comparisons
- * in the common case, which is the RAM between the hole and the devices. */
+/* The bytes [at, at + size) of RAM, or NULL unless all of them are RAM. Runs are contiguous, so this is one comparison
+ * in the common case, which is a page or less in the RAM between the hole and the devices: no guest is that small. */
 static inline void *l1_ptr(const struct l1 *l1, l1pa_t at, uint64_t size)
 {
-	uint64_t left = l1->low.size - at.a;
+	uint64_t above = l1->low.size - L1_HOLE_END;
+	bool fits = __builtin_constant_p(size) && size <= PAGE_SIZE ? true : size <= above;
 
-	if (likely(left <= l1->low.size - L1_HOLE_END && size <= left))
+	if (likely(fits && at.a - L1_HOLE_END <= above - size))
 		return hpa_ptr(hpa(l1->low.host.a + at.a));
 	if (at.a < L1_HOLE_BASE && size <= L1_HOLE_BASE - at.a)
 		return hpa_ptr(hpa(l1->low.host.a + at.a));

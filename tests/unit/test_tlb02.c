@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* links: nested/tlb02.c tests/unit/fake_l1.c */
-/* tests/unit/test_tlb02.c - tags for L2s: one pair of ASID12 and table never shares one with another, and a tag is
- * flushed before it serves anew and after every flush that L1 asked for; else it is not. */
+/* tests/unit/test_tlb02.c - tags for L2s: one pair of ASID12 and table never shares one with another unflushed, and a
+ * tag is flushed before it serves anew and after every flush that L1 asked for; else it is not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,28 +41,40 @@ static void a_new_tag_is_flushed_once(void **state)
 	assert_int_equal(take(1, 0x1000, false), tag);
 }
 
-static void pairs_have_tags_of_their_own(void **state)
+static void asids_have_tags_of_their_own(void **state)
 {
-	uint32_t a = take(1, 0x1000, true), b = take(2, 0x1000, true), c = take(1, 0x2000, true);
+	uint32_t tag[TLB02_TAGS];
 
 	(void)state;
-	assert_true(a != b && b != c && a != c);
-	assert_int_equal(take(1, 0x1000, false), a);
-	assert_int_equal(take(2, 0x1000, false), b);
-	assert_int_equal(take(1, 0x2000, false), c);
-	assert_in_range(a, FIRST, FIRST + TLB02_TAGS - 1);
+	for (uint32_t i = 0; i < TLB02_TAGS; i++) {
+		tag[i] = take(1 + i, 0x1000, true);
+		assert_in_range(tag[i], FIRST, FIRST + TLB02_TAGS - 1);
+		for (uint32_t j = 0; j < i; j++)
+			assert_int_not_equal(tag[i], tag[j]);
+	}
+	for (uint32_t i = 0; i < TLB02_TAGS; i++)
+		assert_int_equal(take(1 + i, 0x1000, false), tag[i]);
 }
 
-static void asid_flush_reaches_all_tables_of_it_and_no_other(void **state)
+/* Entries are tagged with the ASID alone, so that another table of the same ASID costs a flush. */
+static void another_table_is_flushed(void **state)
 {
 	(void)state;
 	take(1, 0x1000, true);
 	take(1, 0x2000, true);
+	take(1, 0x2000, false);
+	take(1, 0x1000, true);
+}
+
+static void asid_flush_reaches_no_other(void **state)
+{
+	(void)state;
+	take(1, 0x1000, true);
 	take(2, 0x1000, true);
 	tlb02_flush_asid12(&tlb, 1);
+	tlb02_flush_asid12(&tlb, 2 + TLB02_TAGS); /* has no tag now, but the place of 2's */
 	take(2, 0x1000, false);
 	take(1, 0x1000, true);
-	take(1, 0x2000, true);
 	take(1, 0x1000, false);
 }
 
@@ -77,18 +89,29 @@ static void full_flush_reaches_all(void **state)
 	take(1, 0x1000, false);
 }
 
-/* The tag that was used longest ago changes hands, flushed; it comes back flushed, too. */
-static void least_recently_used_goes(void **state)
+/* A tag that changes hands is flushed; it comes back flushed, too. Nobody else notices. */
+static void a_tag_changes_hands(void **state)
 {
-	uint32_t oldest = take(1, 0x1000, true);
+	uint32_t tag = take(1, 0x1000, true);
 
 	(void)state;
-	for (uint32_t i = 1; i < TLB02_TAGS; i++)
-		take(1 + i, 0x1000, true);
-	take(1, 0x1000, false); /* used again: 2 is the oldest now */
-	take(100, 0x1000, true);
-	assert_int_equal(take(1, 0x1000, false), oldest);
 	take(2, 0x1000, true);
+	assert_int_equal(take(1 + TLB02_TAGS, 0x1000, true), tag);
+	take(2, 0x1000, false);
+	assert_int_equal(take(1, 0x1000, true), tag);
+}
+
+static void renewed_as_if_taken(void **state)
+{
+	uint32_t tag = take(1, 0x1000, true);
+
+	(void)state;
+	assert_false(tlb02_renew(&tlb, tag));
+	tlb02_flush_all(&tlb);
+	assert_true(tlb02_renew(&tlb, tag));
+	tlb02_flush_asid12(&tlb, 1);
+	assert_true(tlb02_renew(&tlb, tag));
+	take(1, 0x1000, false);
 }
 
 /* Few physical ASIDs: fewer tags; many: only as many as there is room for. */
@@ -108,10 +131,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_new_tag_is_flushed_once, setup),
-		cmocka_unit_test_setup(pairs_have_tags_of_their_own, setup),
-		cmocka_unit_test_setup(asid_flush_reaches_all_tables_of_it_and_no_other, setup),
+		cmocka_unit_test_setup(asids_have_tags_of_their_own, setup),
+		cmocka_unit_test_setup(another_table_is_flushed, setup),
+		cmocka_unit_test_setup(asid_flush_reaches_no_other, setup),
 		cmocka_unit_test_setup(full_flush_reaches_all, setup),
-		cmocka_unit_test_setup(least_recently_used_goes, setup),
+		cmocka_unit_test_setup(a_tag_changes_hands, setup),
+		cmocka_unit_test_setup(renewed_as_if_taken, setup),
 		cmocka_unit_test_setup(as_many_tags_as_the_cpu_has, setup),
 	};
 
