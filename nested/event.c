@@ -104,11 +104,11 @@ static enum event_action l2_event(const struct nested *n, const struct event_vie
 		return view->shadow ? EVENT_SOON : inject_or_soon(view, EVENT_INJECT_NMI);
 	if (view->irq)
 		action = l1_irq_in_l2(n, view);
-	if (action != EVENT_NOTHING)
+	if (action != EVENT_NOTHING && action != EVENT_WINDOW)
 		return action;
-	if (vnmi_due(n))
+	if (vnmi_due(n)) /* not held by IF, which an interrupt may be waiting for */
 		return view->shadow ? EVENT_SOON : inject_or_soon(view, EVENT_INJECT_VNMI);
-	return virtual_event(n, view);
+	return action == EVENT_WINDOW ? action : virtual_event(n, view);
 }
 
 /* The most urgent thing to do before the vCPU is entered. EVENT_SOON and EVENT_WINDOW: ask again when it has left. */

@@ -91,7 +91,7 @@ enum event_action {
 	EVENT_UNDECIDED,
 	EVENT_NOTHING,
 	EVENT_WINDOW,      /* something waits for RFLAGS.IF or the shadow of the level that runs */
-	EVENT_SOON,        /* something comes right after the event that is being injected: leave the guest at once */
+	EVENT_SOON,        /* something comes right behind the event that is being injected, or behind the shadow */
 	EVENT_TAKE_INIT,
 	EVENT_TAKE_SMI,
 	EVENT_INJECT_NMI,
@@ -112,6 +112,25 @@ uint8_t nested_take_virq(struct nested *n);
 void nested_take_vnmi(struct nested *n);
 /* IRET of L2: unmasks virtual NMIs. False when L2 has none, so that IRET was about real ones. */
 bool nested_end_vnmi(struct nested *n);
+
+static inline bool nested_is_vnmi(const struct nested *n, uint64_t event)
+{
+	return (event & EVENT_V) && bits_get(event, 10, 8) == EVENT_NMI && (n->v_intr12 & V_INTR_NMI_ENABLE);
+}
+
+/* EVENTINJ of L2: with virtual NMIs an NMI there masks them, whoever injects it (APM2 15.21.10). */
+static inline void nested_vnmi_injected(struct nested *n, uint64_t event)
+{
+	if (nested_is_vnmi(n, event))
+		n->v_intr12 |= V_INTR_NMI_MASK;
+}
+
+/* EXITINTINFO of L2: what has not been delivered does not mask any more. */
+static inline void nested_vnmi_interrupted(struct nested *n, uint64_t event)
+{
+	if (nested_is_vnmi(n, event))
+		n->v_intr12 &= ~V_INTR_NMI_MASK;
+}
 /* Must IRET of L2 be seen, for L1 or for virtual NMIs? */
 bool nested_wants_iret(const struct nested *n);
 

@@ -211,9 +211,11 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 	merge_msrpm(n, port, in);
 	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
 	n->soft.pending = false;
-	if (unlikely(c->eventinj & EVENT_V))
-		vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
 	n->v_intr12 = c->v_intr;
+	if (unlikely(c->eventinj & EVENT_V)) {
+		vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
+		nested_vnmi_injected(n, c->eventinj);
+	}
 	n->pause_left = c->pause_count;
 	n->vmcb12_pa = vmcb12_pa;
 	n->in_l2 = true;

@@ -139,6 +139,8 @@ void inject_collect(struct vcpu *v)
 		quirk_restore_intinfo(v);
 	v->reinject = v->vmcb->control.exitintinfo & ~EVENT_RESERVED;
 	v->attention = true;
+	if (v->nested.in_l2)
+		nested_vnmi_interrupted(&v->nested, v->reinject);
 }
 
 /* An INT n, INT3 or INTO of the guest itself is simply executed again, since RIP is still at it. One that L1 injected
@@ -161,6 +163,8 @@ static void deliver_again(struct vcpu *v)
 	v->reinject = 0;
 	if (executes_again(v, event))
 		return;
+	if (v->nested.in_l2)
+		nested_vnmi_injected(&v->nested, event);
 	if (v->nested.in_l2 && v->nested.soft.pending) /* a CPU with NRIPS pushes it, and the exit has overwritten it */
 		v->vmcb->control.nrip = v->nested.soft.next_rip;
 	set_event(v, event);

@@ -392,6 +392,63 @@ static void vnmi_masked(const struct scenario *s UNUSED)
 	expect("V_NMI still set", v->vmcb->vintr & V_NMI, V_NMI);
 }
 
+/* An NMI that L1 injects masks virtual ones until IRET, too. */
+static void vnmi_by_eventinj(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_nops);
+
+	intercept_set(v, EXIT_NMI);
+	v->vmcb->vintr = V_NMI_ENABLE;
+	v->vmcb->eventinj = EVENT(EV_NMI, VEC_NMI);
+	vm_run(v);
+	if (!expect_l2_vector(v, VEC_NMI))
+		return;
+	expect("V_NMI_MASK", v->vmcb->vintr & V_NMI_MASK, V_NMI_MASK);
+	l2_resume(v);
+	vm_run_to_end(v);
+	expect("V_NMI_MASK after IRET", v->vmcb->vintr & V_NMI_MASK, 0);
+}
+
+/* Cut off on its way it masks nothing; L1 injects it again. */
+static void vnmi_interrupted(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_nops);
+	uint64_t *stack = table_entry(v->npt, pa(v->stack_top) - 1, LEVEL_4K), whole = *stack;
+
+	intercept_set(v, EXIT_NMI);
+	v->vmcb->vintr = V_NMI_ENABLE | V_NMI;
+	*stack &= ~PTE_P;
+	vm_run(v);
+	if (!expect_exit(v->vmcb, EXIT_NPF))
+		return;
+	expect("EXITINTINFO", v->vmcb->exitintinfo, EVENT(EV_NMI, VEC_NMI));
+	expect("V_NMI, V_NMI_MASK", v->vmcb->vintr & (V_NMI | V_NMI_MASK), 0);
+	*stack = whole;
+	v->vmcb->tlb_control = TLB_FLUSH_ALL;
+	v->vmcb->eventinj = v->vmcb->exitintinfo;
+	vm_run(v);
+	expect_l2_vector(v, VEC_NMI);
+	expect("V_NMI_MASK", v->vmcb->vintr & V_NMI_MASK, V_NMI_MASK);
+}
+
+/* An interrupt of L1's that waits for L2's IF holds back no virtual NMI. */
+static void vnmi_beside_intr(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_nops);
+
+	intercept_set(v, EXIT_NMI);
+	intercept_set(v, EXIT_INTR);
+	v->vmcb->vintr = V_NMI_ENABLE | V_NMI;
+	v->vmcb->rflags &= ~RFLAGS_IF;
+	clgi();
+	ipi_self(VEC_TIMER);
+	sti();
+	vm_run_raw(v);
+	expect_l2_vector(v, VEC_NMI);
+	stgi();
+	cli();
+}
+
 static void vnmi_needs_nmi_intercept(const struct scenario *s UNUSED)
 {
 	struct vm *v = vm_new(l2_end);
@@ -432,6 +489,9 @@ SCENARIOS("t_vintr") {
 	{"vnmi_delivered", "15.21.10", vnmi_delivered, SVM_VNMI, 0},
 	{"vnmi_iret_faults", "15.21.10", vnmi_iret_faults, SVM_VNMI | SVM_NP, 0},
 	{"vnmi_masked", "15.21.10", vnmi_masked, SVM_VNMI, 0},
+	{"vnmi_by_eventinj", "15.21.10", vnmi_by_eventinj, SVM_VNMI, 0},
+	{"vnmi_interrupted", "15.21.10", vnmi_interrupted, SVM_VNMI | SVM_NP, 0},
+	{"vnmi_beside_intr", "15.21.10", vnmi_beside_intr, SVM_VNMI, 0},
 	{"vnmi_needs_nmi_intercept", "15.21.10", vnmi_needs_nmi_intercept, SVM_VNMI, 0},
 };
 SCENARIO_COUNT;

@@ -189,6 +189,11 @@ static const struct {
 	{VNMI | VIRQ | IF, EVENT_INJECT_VNMI},
 	{VNMI | VNMI_MASKED | VIRQ | IF, EVENT_INJECT_VIRQ},
 	{VNMI | NMI | I_NMI, EVENT_EXIT_NMI},
+	{VNMI | IRQ | I_INTR | IF, EVENT_EXIT_INTR},
+	{VNMI | IRQ | I_INTR, EVENT_INJECT_VNMI}, /* IF holds the interrupt alone */
+	{VNMI | IRQ | SHADOW, EVENT_SOON},
+	{VNMI | IRQ | INJECTING, EVENT_SOON},
+	{VNMI | VNMI_MASKED | IRQ, EVENT_WINDOW},
 };
 
 static void cases_by_name(void **state)
@@ -212,7 +217,7 @@ static bool has_cause(uint64_t s, enum event_action action)
 	switch (action) {
 	case EVENT_UNDECIDED: return false;
 	case EVENT_NOTHING: return true;
-	case EVENT_WINDOW: return (s & IRQ) || (l2 && virq);
+	case EVENT_WINDOW: return ((s & IRQ) || (l2 && virq)) && !(l2 && s & VNMI && !(s & (VNMI_MASKED | VGIF_OFF)));
 	case EVENT_SOON: return s & (INJECTING | SHADOW);
 	case EVENT_TAKE_INIT: return (s & INIT) && !(l2 && s & I_INIT) && !(s & IN_SMM);
 	case EVENT_TAKE_SMI: return smi && !(s & SHADOW) && (!l2 || !(s & I_SMI) || s & LOCKED);
@@ -300,6 +305,29 @@ static void virtual_nmi_masks_until_iret(void **state)
 	assert_true(nested_wants_iret(&n));
 }
 
+/* Injected by L1, it masks as well; interrupted on its way, it does not (15.21.10). Other events do nothing. */
+static void virtual_nmi_by_eventinj(void **state)
+{
+	const uint64_t nmi = EVENT_V | (uint64_t)EVENT_NMI << EVENT_TYPE_SHIFT | 2;
+	const uint64_t others[] = {EVENT_V | 0x80, EVENT_V | (uint64_t)EVENT_EXCP << EVENT_TYPE_SHIFT | 2, nmi & ~EVENT_V};
+
+	(void)state;
+	n.v_intr12 = V_INTR_NMI_ENABLE;
+	for (unsigned i = 0; i < ARRAY_COUNT(others); i++)
+		nested_vnmi_injected(&n, others[i]);
+	assert_int_equal(n.v_intr12, V_INTR_NMI_ENABLE);
+	nested_vnmi_injected(&n, nmi);
+	assert_int_equal(n.v_intr12, V_INTR_NMI_ENABLE | V_INTR_NMI_MASK);
+	for (unsigned i = 0; i < ARRAY_COUNT(others); i++)
+		nested_vnmi_interrupted(&n, others[i]);
+	assert_int_equal(n.v_intr12, V_INTR_NMI_ENABLE | V_INTR_NMI_MASK);
+	nested_vnmi_interrupted(&n, nmi);
+	assert_int_equal(n.v_intr12, V_INTR_NMI_ENABLE);
+	n.v_intr12 = 0;
+	nested_vnmi_injected(&n, nmi);
+	assert_int_equal(n.v_intr12, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +335,7 @@ int main(void)
 		cmocka_unit_test(rules_for_every_combination),
 		cmocka_unit_test(taking_virq_clears_it_and_nothing_else),
 		cmocka_unit_test(virtual_nmi_masks_until_iret),
+		cmocka_unit_test(virtual_nmi_by_eventinj),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
