@@ -14,8 +14,9 @@ static const uint32_t range_start[] = {0x00000000u, 0xC0000000u, 0xC0010000u};
 
 #define MSRPM_BYTE(range, msr) ((range) * (MSRS_PER_RANGE / MSRS_PER_BYTE) + ((msr) % MSRS_PER_RANGE) / MSRS_PER_BYTE)
 
-/* The bytes that hold every MSR which msrpm01 may leave open: SYSENTER x3; STAR, LSTAR, CSTAR; SFMASK; FS, GS and
- * KernelGS base. All lie in the first page of the map. MSRs that share the byte are merged as well, to no harm. */
+/* The bytes that hold every MSR which msrpm01 may leave open to L2 as well: SYSENTER x3; STAR, LSTAR, CSTAR; SFMASK;
+ * FS, GS and KernelGS base. All lie in the first page of the map. MSRs that share the byte are merged as well, to no
+ * harm. */
 static const uint16_t open_bytes[] = {
 	MSRPM_BYTE(0, MSR_SYSENTER_CS),
 	MSRPM_BYTE(1, MSR_STAR),

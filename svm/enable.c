@@ -15,6 +15,14 @@
 
 struct svm_cpu svm_this_cpu;
 
+/* What firmware may have left in it is nobody's; a CPU that has it not refuses. */
+static bool debugctl_clear(void)
+{
+	uint64_t value;
+
+	return wrmsr_safe(MSR_DEBUGCTL, 0) && rdmsr_safe(MSR_DEBUGCTL, &value) && value == 0;
+}
+
 static bool vendor_has_svm(void)
 {
 	struct cpuid_regs r = cpuid(CPUID_VENDOR, 0);
@@ -42,6 +50,7 @@ void svm_check_cpu(void)
 	svm_this_cpu.phys_bits = (uint8_t)cpuid(CPUID_EXT_SIZES, 0).eax;
 	svm_this_cpu.has_ibpb = (cpuid(CPUID_EXT_SIZES, 0).ebx & CPUID_88_EBX_IBPB) != 0;
 	svm_this_cpu.has_la57 = (cpuid(CPUID_STRUCTURED, 0).ecx & CPUID_7_ECX_LA57) != 0;
+	svm_this_cpu.debugctl_is_0 = debugctl_clear();
 	rdmsr_safe(MSR_VM_CR, &vm_cr); /* no such register: nothing is disabled */
 	refusal = svm_refusal(&svm_this_cpu, vm_cr);
 	if (refusal)
@@ -59,4 +68,5 @@ void svm_enable_this_cpu(void)
 		fatal("no memory for a host save area; give the machine more memory");
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
 	wrmsr(MSR_VM_HSAVE_PA, save_area.a);
+	debugctl_clear();
 }

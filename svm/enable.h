@@ -16,6 +16,7 @@ struct svm_cpu {
 	uint8_t phys_bits;
 	bool has_ibpb; /* PRED_CMD can forget the branches that were predicted */
 	bool has_la57; /* canonical addresses have 57 bits, whatever a guest is offered */
+	bool debugctl_is_0; /* MSR DEBUGCTL can be read and is 0: VMRUN leaves it alone unless it is virtualised */
 };
 
 /* Boot CPU, before anything else of svm/. fatal() with what to do when guests cannot be run here. */

@@ -8,6 +8,7 @@
 
 #include "kernel/cpu_insn.h"
 #include "kernel/log.h"
+#include "svm/enable.h"
 #include "svm/exit.h"
 #include "svm/gif.h"
 #include "svm/lbr.h"
@@ -332,12 +333,26 @@ enum resume exit_msr(struct vcpu *v)
 
 /* --- our own map --- */
 
-/* Opens both directions of one MSR (APM2 15.11: two bits each, 2 KiB per range). */
-static void msrpm_open(uint8_t *map, uint32_t msr)
-{
-	uint32_t range = msr >= 0xC0010000 ? 0x1000 : msr >= 0xC0000000 ? 0x800 : 0;
+#define MSRPM_READ 1u
+#define MSRPM_WRITE 2u
 
-	map[range + (msr & 0x1FFF) / 4] &= (uint8_t) ~(3u << (2 * (msr & 3)));
+/* Two bits for each MSR, 2 KiB for each range (APM2 15.11). */
+static uint8_t *msrpm_byte(uint8_t *map, uint32_t msr)
+{
+	return &map[(msr >= 0xC0010000 ? 0x1000 : msr >= 0xC0000000 ? 0x800 : 0) + (msr & 0x1FFF) / 4];
+}
+
+static void msrpm_open(uint8_t *map, uint32_t msr, unsigned accesses)
+{
+	*msrpm_byte(map, msr) &= (uint8_t) ~(accesses << (2 * (msr & 3)));
+}
+
+/* The map is that of all vCPUs: those whose DEBUGCTL is 0 exit without need from now on. It stays so. */
+void msr_watch_debugctl(struct vcpu *v)
+{
+	__atomic_fetch_or(msrpm_byte(v->l1->msrpm, MSR_DEBUGCTL), (uint8_t)(MSRPM_READ << (2 * (MSR_DEBUGCTL & 3))),
+			  __ATOMIC_RELAXED);
+	v->vmcb01->control.clean &= ~CLEAN_IOPM;
 }
 
 void msrpm01_init(uint8_t *map)
@@ -348,5 +363,7 @@ void msrpm01_init(uint8_t *map)
 	};
 
 	for (unsigned i = 0; i < ARRAY_COUNT(open); i++)
-		msrpm_open(map, open[i]);
+		msrpm_open(map, open[i], MSRPM_READ | MSRPM_WRITE);
+	if (svm_cpu()->debugctl_is_0)
+		msrpm_open(map, MSR_DEBUGCTL, MSRPM_READ);
 }

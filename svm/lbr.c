@@ -9,6 +9,7 @@
 #include <Zydis/Zydis.h>
 
 #include "kernel/smp.h"
+#include "svm/msr.h"
 
 void lbr_set(struct vcpu *v, uint64_t debugctl)
 {
@@ -33,7 +34,7 @@ static void record(struct vcpu *v, uint64_t from)
 }
 
 /* With an event pending TF would be pushed with the flags: a kick ends the run behind the event instead. */
-void lbr_arm(struct vcpu *v)
+static void arm(struct vcpu *v)
 {
 	v->odd_entry = true;
 	if (v->once.stepping)
@@ -45,6 +46,14 @@ void lbr_arm(struct vcpu *v)
 	} else {
 		once_step(v, false);
 	}
+}
+
+/* Its value is no longer the CPU's, which is 0 outside of LBR virtualisation. */
+void lbr_prepare(struct vcpu *v)
+{
+	msr_watch_debugctl(v);
+	if (lbr_steps(v))
+		arm(v);
 }
 
 /* An interrupt or exception is a branch as well, and keeps what was the last one before it. */

@@ -15,8 +15,9 @@ static inline bool lbr_steps(const struct vcpu *v)
 
 /* DEBUGCTL of the level that runs. */
 void lbr_set(struct vcpu *v, uint64_t debugctl);
-/* Right before an entry: sees to an exit after one instruction, or after the event that is being injected. */
-void lbr_arm(struct vcpu *v);
+/* Right before an entry with a DEBUGCTL other than 0: L1's reads of it exit from now on. Where it is stepped, sees to
+ * an exit after one instruction, or after the event that is being injected. */
+void lbr_prepare(struct vcpu *v);
 /* After an exit. */
 void lbr_after_exit(struct vcpu *v);
 /* An instruction was stepped; v->once still tells which. True: it was a branch that was taken. */

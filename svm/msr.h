@@ -12,5 +12,7 @@ bool pat_is_legal(uint64_t pat);
 void msr_svme_changed(struct vcpu *v);
 /* Opens, in a map of all ones, the MSRs that L1 may use directly because they are in the CPU for it anyway. */
 void msrpm01_init(uint8_t *map);
+/* The DEBUGCTL of this vCPU's L1 may be another than the CPU's: L1 must not read that. */
+void msr_watch_debugctl(struct vcpu *v);
 
 #endif

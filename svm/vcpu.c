@@ -368,8 +368,8 @@ bool vcpu_ready(struct vcpu *v)
 		quirk_load_cr2(v);
 		quirk_arm(v);
 	}
-	if (lbr_steps(v))
-		lbr_arm(v);
+	if (unlikely(v->vmcb->save.dbgctl))
+		lbr_prepare(v);
 	sti(); /* for svm_loop(); nothing comes while GIF is 0 */
 	return true; /* whoever stops the guest from now on kicks this CPU */
 }

@@ -121,7 +121,7 @@ NEVER(void, time_arm_ns, uint64_t deadline)
 NEVER(uint64_t, turn_due, void)
 NEVER(bool, turn_take, void)
 NEVER(void, fpu_reset, void)
-NEVER(void, lbr_arm, struct vcpu *v)
+NEVER(void, lbr_prepare, struct vcpu *v)
 NEVER(void, svm_loop, struct vcpu *v)
 NEVER(void, svm_vmload, hpa_t vmcb)
 
