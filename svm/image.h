@@ -9,7 +9,7 @@
 #include "svm/vcpu.h"
 
 /* Raised whenever the meaning of the bytes changes. */
-#define L1_IMAGE_VERSION 2u
+#define L1_IMAGE_VERSION 3u
 
 /* One moment: the machine's TSC, and the guest's time then. */
 struct l1_clock {

@@ -57,6 +57,8 @@ static inline uint64_t machine_now_ns(const struct machine *m)
 
 /* machine.c: drives an ISA line, which ends at both interrupt controllers. */
 void machine_irq_line(struct machine *m, enum isa_irq irq, bool high);
+/* Sets the deadline of a device that belongs to no vCPU: deadline_ns points at it. */
+void machine_set_deadline(struct machine *m, uint64_t *deadline_ns, uint64_t at);
 /* vCPU 0 serves the deadlines of the devices; it must hear of a new one. */
 void machine_deadline_changed(struct machine *m);
 
@@ -114,6 +116,7 @@ void vpit_tick(struct machine *m);
 void vrtc_init(struct machine *m);
 void vrtc_tick(struct machine *m);
 void vuart_init(struct machine *m);
+void vuart_tick(struct machine *m);
 void vpm_init(struct machine *m);
 void vpm_tick(struct machine *m);
 

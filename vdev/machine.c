@@ -45,16 +45,18 @@ void machine_deadline_changed(struct machine *m)
 	vdev_port_kick(m->host, 0);
 }
 
-static uint64_t device_deadline(const struct machine *m)
+void machine_set_deadline(struct machine *m, uint64_t *deadline_ns, uint64_t at)
 {
-	return min_u64(m->pit.deadline_ns, min_u64(m->rtc.deadline_ns, m->pm.deadline_ns));
+	*deadline_ns = at;
+	m->deadline_ns = min_u64(min_u64(m->pit.deadline_ns, m->rtc.deadline_ns),
+				 min_u64(m->pm.deadline_ns, m->uart.deadline_ns));
 }
 
 uint64_t machine_next_deadline(const struct machine *m, unsigned vcpu)
 {
 	uint64_t timer = m->lapic[vcpu].timer.deadline_ns;
 
-	return vcpu == 0 ? min_u64(timer, device_deadline(m)) : timer;
+	return vcpu == 0 ? min_u64(timer, m->deadline_ns) : timer;
 }
 
 void machine_tick(struct machine *m, unsigned vcpu)
@@ -64,5 +66,6 @@ void machine_tick(struct machine *m, unsigned vcpu)
 		return;
 	vpit_tick(m);
 	vrtc_tick(m);
+	vuart_tick(m);
 	vpm_tick(m);
 }

@@ -139,6 +139,8 @@ struct vuart {
 	uint8_t dll, dlm;
 	uint8_t errors;	      /* LSR error bits, cleared by reading LSR */
 	bool thre_pending;    /* transmitter-empty interrupt */
+	uint64_t sent_ns;     /* when the last byte would have left the line: until then it waits */
+	uint64_t deadline_ns;
 	uint32_t rx_first, rx_count;
 	uint8_t rx[VUART_RING]; /* what fits the FIFO is in it, the rest waits on the line */
 };
@@ -170,6 +172,7 @@ struct machine {
 	struct vdev_host *host;
 	struct machine_config config;
 	uint64_t ns_per_tsc; /* fixed point, 32 fractional bits */
+	uint64_t deadline_ns; /* the earliest of the devices that belong to no vCPU */
 	struct vlapic lapic[MACHINE_MAX_VCPUS];
 	struct vioapic ioapic;
 	struct vpic pic;

@@ -115,8 +115,8 @@ static bool output_of(const struct vpit_channel *c, uint64_t now)
 static void set_next_tick(struct machine *m, uint64_t tick)
 {
 	m->pit.next_tick = tick;
-	m->pit.deadline_ns = tick == DEADLINE_NONE ? DEADLINE_NONE :
-						     clock_to_ns(tick, PIT_NS_PER_TICK);
+	machine_set_deadline(m, &m->pit.deadline_ns,
+			     tick == DEADLINE_NONE ? DEADLINE_NONE : clock_to_ns(tick, PIT_NS_PER_TICK));
 	machine_deadline_changed(m);
 }
 
@@ -335,5 +335,5 @@ void vpit_init(struct machine *m)
 		m->pit.channel[i].gate = i != SPEAKER_CHANNEL;
 	}
 	m->pit.next_tick = DEADLINE_NONE;
-	m->pit.deadline_ns = DEADLINE_NONE;
+	machine_set_deadline(m, &m->pit.deadline_ns, DEADLINE_NONE);
 }

@@ -28,14 +28,14 @@ static void update_line(struct machine *m)
 static void account(struct machine *m)
 {
 	struct vpm *pm = &m->pm;
-	uint64_t half = timer_now(m) >> TIMER_HALF_SHIFT;
+	uint64_t half = timer_now(m) >> TIMER_HALF_SHIFT, deadline = DEADLINE_NONE;
 
 	if (half != pm->seen_half)
 		pm->status |= STATUS_TIMER;
 	pm->seen_half = half;
-	pm->deadline_ns = DEADLINE_NONE;
 	if ((pm->enable & STATUS_TIMER) != 0)
-		pm->deadline_ns = clock_to_ns((half + 1) << TIMER_HALF_SHIFT, PM_NS_PER_TICK);
+		deadline = clock_to_ns((half + 1) << TIMER_HALF_SHIFT, PM_NS_PER_TICK);
+	machine_set_deadline(m, &pm->deadline_ns, deadline);
 	update_line(m);
 }
 
@@ -118,5 +118,5 @@ void vpm_timer_write(struct machine *m, uint16_t port, uint32_t value, unsigned 
 void vpm_init(struct machine *m)
 {
 	m->pm.seen_half = timer_now(m) >> TIMER_HALF_SHIFT;
-	m->pm.deadline_ns = DEADLINE_NONE;
+	machine_set_deadline(m, &m->pm.deadline_ns, DEADLINE_NONE);
 }

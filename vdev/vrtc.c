@@ -248,7 +248,7 @@ static void plan_deadline(struct machine *m)
 		second = (r->seen_second + 1) * NS_PER_SECOND;
 	if ((r->cmos[CMOS_B] & B_PERIODIC) != 0 && has_period(r))
 		period = clock_to_ns((r->seen_period + 1) << period_shift(r), SUBCLOCK_NS_PER_TICK);
-	r->deadline_ns = min_u64(second, period);
+	machine_set_deadline(m, &r->deadline_ns, min_u64(second, period));
 	if (r->deadline_ns != old)
 		machine_deadline_changed(m);
 }
@@ -405,5 +405,5 @@ void vrtc_init(struct machine *m)
 	r->offset_seconds = (int64_t)(m->config.boot_seconds - second_now(m));
 	r->seen_second = second_now(m);
 	r->seen_period = period_now(m);
-	r->deadline_ns = DEADLINE_NONE;
+	machine_set_deadline(m, &r->deadline_ns, DEADLINE_NONE);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vdev/vuart.c - the 16550A at COM1. Sending takes no time; what is received waits in a ring, of
- * which the guest sees as much as fits the FIFO, so pasted text is not lost while the guest is slow.
- * Any received byte that is below the trigger level counts as timed out at once.
+/* vdev/vuart.c - the 16550A at COM1. Sending takes no time, as the registers say; only the interrupt
+ * for it comes when the last byte would have left the line, so that a driver has more to send by
+ * then, and exits less. What is received waits in a ring, of which the guest sees as much as fits
+ * the FIFO, so pasted text is not lost while the guest is slow. Any received byte that is below the
+ * trigger level counts as timed out at once.
  * Registers and interrupt priorities: National Semiconductor PC16550D. */
 #include "devices.h"
 
@@ -35,6 +37,9 @@ enum reg {
 #define FCR_CLEAR_RX 0x02
 #define FCR_TRIGGER(v) ((v) >> 6)
 
+#define LCR_BITS 0x03 /* of a character, less 5 */
+#define LCR_TWO_STOPS 0x04
+#define LCR_PARITY 0x08
 #define LCR_DIVISOR 0x80
 
 #define MCR_DTR 0x01
@@ -54,6 +59,7 @@ enum reg {
 #define MSR_DCD 0x80
 
 #define DIVISOR_9600 12
+#define NS_PER_BIT UINT64_C(8681) /* with a divisor of 1: 16 cycles at 1.8432 MHz */
 
 static bool has_fifo(const struct vuart *u)
 {
@@ -87,12 +93,35 @@ static uint8_t interrupt_cause(const struct vuart *u)
 	return IIR_NONE;
 }
 
+/* Is it too early for the transmitter-empty interrupt? Then vuart_tick() looks again. */
+static bool is_held(struct machine *m)
+{
+	struct vuart *u = &m->uart;
+
+	if (machine_now_ns(m) >= u->sent_ns)
+		return false;
+	if (u->deadline_ns != u->sent_ns) {
+		machine_set_deadline(m, &u->deadline_ns, u->sent_ns);
+		machine_deadline_changed(m);
+	}
+	return true;
+}
+
 static void update_line(struct machine *m)
 {
 	const struct vuart *u = &m->uart;
-	bool passes = (u->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+	uint8_t cause = interrupt_cause(u);
+	bool high = cause != IIR_NONE && (u->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
 
-	machine_irq_line(m, IRQ_COM1, passes && interrupt_cause(u) != IIR_NONE);
+	machine_irq_line(m, IRQ_COM1, high && !(cause == IIR_EMPTY && is_held(m)));
+}
+
+void vuart_tick(struct machine *m)
+{
+	if (m->uart.deadline_ns > machine_now_ns(m))
+		return;
+	machine_set_deadline(m, &m->uart.deadline_ns, DEADLINE_NONE);
+	update_line(m);
 }
 
 /* --- receiving --- */
@@ -140,7 +169,17 @@ static uint8_t read_data(struct vuart *u)
 
 /* --- sending --- */
 
-/* The transmitter is full for a moment: the line must fall and rise for an edge-triggered input. */
+/* On the line: start bit, 5 to 8 bits, parity, stop bits. */
+static uint64_t character_ns(const struct vuart *u)
+{
+	unsigned divisor = (unsigned)u->dlm << 8 | u->dll;
+	unsigned bits = 7u + (u->lcr & LCR_BITS) + (u->lcr & LCR_PARITY ? 1 : 0) + (u->lcr & LCR_TWO_STOPS ? 1 : 0);
+
+	return divisor * bits * NS_PER_BIT;
+}
+
+/* The transmitter is full for a moment: the line must fall and rise for an edge-triggered input. However many bytes
+ * the FIFO could hold, one character's time is all that a driver waits. */
 static void write_data(struct machine *m, uint8_t byte)
 {
 	struct vuart *u = &m->uart;
@@ -152,6 +191,7 @@ static void write_data(struct machine *m, uint8_t byte)
 	else
 		vdev_port_console_out(m->host, byte);
 	u->thre_pending = true;
+	u->sent_ns = machine_now_ns(m) + character_ns(u);
 }
 
 /* --- the other registers --- */
@@ -268,4 +308,5 @@ void vuart_init(struct machine *m)
 {
 	m->uart.dll = DIVISOR_9600;
 	m->uart.thre_pending = true;
+	machine_set_deadline(m, &m->uart.deadline_ns, DEADLINE_NONE);
 }

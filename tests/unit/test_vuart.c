@@ -96,17 +96,92 @@ static void thre_interrupt_comes_at_each_enabling(void **state)
 	assert_int_equal(fake_inb(h, COM1 + 2), 0x02);
 }
 
+#define CHARACTER_NS (12 * 10 * UINT64_C(8681)) /* 9600 baud, 8 bits, no parity, 1 stop bit */
+
+static void set_8n1(void)
+{
+	fake_outb(h, COM1 + 3, 0x03);
+}
+
+/* PC16550D 8.6.2: not before the time of a character is over. */
 static void each_byte_written_gives_an_edge(void **state)
 {
 	(void)state;
 	unmask_com1();
+	set_8n1();
 	fake_outb(h, COM1 + 1, 0x02);
 	assert_int_equal(fake_take(h, 0), 0x24);
 	fake_outb(h, COM1, 'a'); /* without reading IIR before */
+	assert_int_equal(fake_take(h, 0), -1);
+	assert_true(fake_vdev_run(h, CHARACTER_NS));
 	assert_int_equal(fake_take(h, 0), 0x24);
 	fake_inb(h, COM1 + 2);
 	assert_int_equal(fake_take(h, 0), -1);
 	fake_outb(h, COM1, 'b');
+	assert_true(fake_vdev_run(h, CHARACTER_NS - 1));
+	assert_int_equal(fake_take(h, 0), -1);
+	assert_true(fake_vdev_run(h, 1));
+	assert_int_equal(fake_take(h, 0), 0x24);
+}
+
+/* What Linux does with a single byte: no second interrupt. */
+static void disabled_in_time_it_gives_no_edge(void **state)
+{
+	(void)state;
+	unmask_com1();
+	set_8n1();
+	fake_outb(h, COM1 + 1, 0x02);
+	assert_int_equal(fake_take(h, 0), 0x24);
+	fake_inb(h, COM1 + 2);
+	fake_outb(h, COM1, 'a');
+	fake_outb(h, COM1 + 1, 0x00);
+	assert_int_equal(fake_inb(h, COM1 + 2), 0x01);
+	assert_true(fake_vdev_run(h, 2 * CHARACTER_NS));
+	assert_int_equal(fake_take(h, 0), -1);
+}
+
+/* Enabled while the byte is on its way, it comes behind that; the registers say at once that there is room. */
+static void enabled_while_sending_it_waits(void **state)
+{
+	(void)state;
+	unmask_com1();
+	set_8n1();
+	fake_outb(h, COM1, 'a');
+	assert_true(fake_vdev_run(h, CHARACTER_NS / 2));
+	fake_outb(h, COM1 + 1, 0x02);
+	assert_int_equal(fake_inb(h, COM1 + 5) & 0x60, 0x60);
+	assert_int_equal(fake_take(h, 0), -1);
+	assert_true(fake_vdev_run(h, CHARACTER_NS / 2));
+	assert_int_equal(fake_take(h, 0), 0x24);
+	assert_int_equal(fake_inb(h, COM1 + 2), 0x02);
+}
+
+/* What is received does not wait for what is sent. */
+static void receiving_is_not_held(void **state)
+{
+	(void)state;
+	unmask_com1();
+	fake_outb(h, COM1 + 1, 0x03);
+	assert_int_equal(fake_take(h, 0), 0x24);
+	fake_outb(h, COM1, 'a');
+	type("x");
+	assert_int_equal(fake_take(h, 0), 0x24);
+}
+
+static void time_of_a_character_follows_the_divisor(void **state)
+{
+	(void)state;
+	unmask_com1();
+	fake_outb(h, COM1 + 3, 0x80);
+	fake_outb(h, COM1, 0x01); /* 115200 */
+	fake_outb(h, COM1 + 1, 0x00);
+	fake_outb(h, COM1 + 3, 0x0F); /* 8 bits, parity, 2 stop bits */
+	fake_outb(h, COM1 + 1, 0x02);
+	assert_int_equal(fake_take(h, 0), 0x24);
+	fake_outb(h, COM1, 'a');
+	assert_true(fake_vdev_run(h, 12 * 8681 - 1));
+	assert_int_equal(fake_take(h, 0), -1);
+	assert_true(fake_vdev_run(h, 1));
 	assert_int_equal(fake_take(h, 0), 0x24);
 }
 
@@ -207,6 +282,10 @@ int main(void)
 		TEST(linux_detects_a_16550a),
 		TEST(thre_interrupt_comes_at_each_enabling),
 		TEST(each_byte_written_gives_an_edge),
+		TEST(disabled_in_time_it_gives_no_edge),
+		TEST(enabled_while_sending_it_waits),
+		TEST(receiving_is_not_held),
+		TEST(time_of_a_character_follows_the_divisor),
 		TEST(received_data_interrupts),
 		TEST(out2_lets_the_interrupt_through),
 		TEST(pasted_text_is_not_lost),
