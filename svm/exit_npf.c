@@ -14,6 +14,11 @@ enum resume exit_device(struct vcpu *v, l1pa_t at, uint64_t npf_info)
 		       (unsigned long long)at.a);
 		return RESUME_STOP;
 	}
+	if (unlikely(v->vmcb->control.exitintinfo & EVENT_V)) { /* no instruction did that */
+		l1_end(v->l1, "vCPU %u: an event is delivered by way of %llx, where there is no memory", v->index,
+		       (unsigned long long)at.a);
+		return RESUME_STOP;
+	}
 	if (npf_info & PF_ID) { /* reads as all ones, and FF FF is no instruction */
 		vcpu_raise(v, VEC_UD);
 		return RESUME_SAME;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* links: svm/emulate.c svm/emulate_mem.c svm/emulate_alu.c svm/emulate_string.c svm/decode.c svm/memo.c svm/gmem.c */
-/* links: tests/unit/fake_vcpu.c zydis */
+/* links: svm/exit_npf.c tests/unit/fake_vcpu.c zydis */
 /* tests/unit/test_emulate.c - device accesses and string I/O. The CPU that runs this test is the reference: each
  * instruction runs on it and in the emulator with the same values, and everything must come out equal. */
 #include <setjmp.h>
@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "svm/exit.h"
 #include "tests/unit/fake_vcpu.h"
 
 #define ROOT 0x1000u
@@ -262,6 +263,19 @@ static void test_code_that_cannot_be_read(void **state)
 	assert_int_equal(emulate_mmio(&fake.v, l1pa(FAKE_DEVICE), false), RESUME_STOP);
 }
 
+/* The CPU pushed an interrupt's frame there: the instruction at RIP has nothing to do with it. */
+static void test_stack_of_an_event(void **state)
+{
+	(void)state;
+	fake_code("\x8B\x03", 2);
+	vcpu_set_gpr(&fake.v, GPR_RBX, FAKE_DEVICE);
+	assert_int_equal(exit_device(&fake.v, l1pa(FAKE_DEVICE), PF_W | PF_U), RESUME_NEXT);
+	assert_string_equal(fake.ended, "");
+	fake.vmcb.control.exitintinfo = EVENT_V | 0x30;
+	assert_int_equal(exit_device(&fake.v, l1pa(FAKE_DEVICE), PF_W | PF_U), RESUME_STOP);
+	assert_non_null(strstr(fake.ended, "an event is delivered by way of fee00000"));
+}
+
 /* Another CPU has put MOV RAX, CR3 there meanwhile, which L1 may intercept: it is the CPU's. MOV DS, AX, whose
  * descriptor lies in a device, looks alike and would never get on. */
 static void test_code_that_has_changed(void **state)
@@ -331,6 +345,7 @@ int main(void)
 		TEST(test_across_pages),
 		TEST(test_unsupported_ends_the_guest),
 		TEST(test_code_that_cannot_be_read),
+		TEST(test_stack_of_an_event),
 		TEST(test_code_that_has_changed),
 		TEST(test_random_code),
 	};
