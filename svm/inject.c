@@ -288,10 +288,9 @@ static void open_window(struct vcpu *v)
  * at VMRUN (APM2 15.20). */
 static void leave_soon(struct vcpu *v)
 {
-	if (once_pass_shadow(v))
-		return;
-	smp_kick(v->cpu);
-	v->attention = true;
+	if (!once_pass_shadow(v))
+		smp_kick(v->cpu);
+	v->attention = true; /* the instruction may exit by itself */
 }
 
 /* Carries out one decision. True: something was delivered, and there may be more to ask. */

@@ -101,6 +101,18 @@ bool quirk_open_window(struct vcpu *vcpu)
 
 /* --- the CPU --- */
 
+/* The next instruction exits by itself, and is stepped over. */
+static void run_cpuid(void)
+{
+	assert_false(kicked);
+	vmcb.control.exitcode = VMEXIT_CPUID;
+	vmcb.control.eventinj = 0;
+	if (v.once.on)
+		assert_false(once_end(&v));
+	vmcb.save.rip += 2;
+	vmcb.control.int_shadow = 0;
+}
+
 /* From VMRUN to #VMEXIT and what svm/exit.c does first. True: the guest's instruction has run. */
 static bool run(bool interrupt)
 {
@@ -185,6 +197,18 @@ static void smi_behind_the_shadow(void **state)
 	assert_true(smi_taken);
 }
 
+/* CPUID ends the shadow without a trap: somebody has to look. */
+static void an_exit_in_the_shadow(void **state)
+{
+	(void)state;
+	v.nmi_pending = true;
+	inject_prepare(&v);
+	run_cpuid();
+	assert_true(v.attention);
+	inject_prepare(&v);
+	assert_int_equal(vmcb.control.eventinj, EVENT_V | (uint64_t)EVENT_NMI << EVENT_TYPE_SHIFT | VEC_NMI);
+}
+
 /* SYSCALL would store TF: it gives its shadow away, and the NMI comes first. */
 static void what_cannot_be_stepped(void **state)
 {
@@ -206,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nmi_behind_the_shadow),
 		TEST(smi_behind_the_shadow),
+		TEST(an_exit_in_the_shadow),
 		TEST(what_cannot_be_stepped),
 	};
 
