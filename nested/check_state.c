@@ -11,6 +11,13 @@
 #define HIGH_HALF BITS(63, 32)
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
+static COLD enum vmrun_reason name_high(const struct vmcb_save *save)
+{
+	if (save->cr0 & HIGH_HALF)
+		return REASON_CR0_HIGH;
+	return save->dr6 & HIGH_HALF ? REASON_DR6_HIGH : REASON_DR7_HIGH;
+}
+
 /* 3.1.3, 3.1.7: EFER and CR4 bits that L1 was not offered must be zero, LME and LMA without long mode among them. */
 static enum vmrun_reason check_registers(const struct vmcb_save *save, const struct nested_caps *caps)
 {
@@ -20,16 +27,12 @@ static enum vmrun_reason check_registers(const struct vmcb_save *save, const str
 		return REASON_EFER_MBZ;
 	if (unlikely((save->cr0 & (CR0_CD | CR0_NW)) == CR0_NW))
 		return REASON_CR0_NW_CD;
-	if (unlikely(save->cr0 & HIGH_HALF))
-		return REASON_CR0_HIGH;
 	if (unlikely(save->cr3 & caps->phys_mbz))
 		return REASON_CR3_MBZ;
 	if (unlikely(save->cr4 & caps->cr4_mbz))
 		return REASON_CR4_MBZ;
-	if (unlikely(save->dr6 & HIGH_HALF))
-		return REASON_DR6_HIGH;
-	if (unlikely(save->dr7 & HIGH_HALF))
-		return REASON_DR7_HIGH;
+	if (unlikely((save->cr0 | save->dr6 | save->dr7) & HIGH_HALF))
+		return name_high(save);
 	return REASON_NONE;
 }
 

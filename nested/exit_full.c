@@ -12,8 +12,9 @@ static void undo_soft_event(struct nested *n, const struct nested_exit *exit, st
 {
 	const uint64_t same = EVENT_V | EVENT_TYPE | EVENT_VECTOR;
 
-	if (n->soft.pending && (exit->intinfo & EVENT_V) && !((exit->intinfo ^ n->soft.event) & same) &&
-	    l2->rip == n->soft.next_rip)
+	if (likely(!n->soft.pending))
+		return;
+	if ((exit->intinfo & EVENT_V) && !((exit->intinfo ^ n->soft.event) & same) && l2->rip == n->soft.next_rip)
 		l2->rip = n->soft.old_rip;
 	n->soft.pending = false;
 }

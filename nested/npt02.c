@@ -41,7 +41,7 @@ void npt02_init(struct npt02 *npt02, void *pool, uint32_t pool_pages)
 	CHECK(pool_pages >= NPT02_POOL_MIN && ((uintptr_t)pool & PAGE_MASK) == 0);
 	*npt02 = (struct npt02){.pool = pool, .pool_pages = pool_pages, .next_free = NPT02_ROOTS};
 	for (unsigned i = 0; i < NPT02_ROOTS; i++) {
-		npt02->roots[i].number = (uint8_t)i;
+		npt02->roots[i].number = (uint8_t)(i + 1);
 		npt02->roots[i].table = hpa_of(npt02->pool + i * PAGE_SIZE);
 	}
 }

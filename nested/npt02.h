@@ -20,7 +20,7 @@
 struct npt02_root {
 	bool empty;          /* nothing hangs below `table` */
 	bool flush_due;      /* lost entries since npt02_get() last gave it out */
-	uint8_t number;      /* place among the roots */
+	uint8_t number;      /* among the roots; the first has 1 */
 	bool watched;        /* `seen` has every entry of L1's table that the shadow rests on */
 	uint32_t fill_count; /* since it was empty */
 	uint32_t seen_count;

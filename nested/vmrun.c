@@ -167,20 +167,22 @@ static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02
 	const struct vmcb_control *c = &n->snap.control;
 	bool asked = (c->intercept[ICPT_MISC1] & ICPT1_MSR) != 0;
 
-	if (asked || !n->msrpm02_plain)
+	if (asked || !n->msrpm02_plain) {
 		msrpm02_merge(port, l1pa(c->msrpm_base), asked, in->msrpm01, in->msrpm02);
-	n->msrpm02_plain = !asked;
+		n->msrpm02_plain = !asked;
+	}
 }
 
 /* VMCB02 as the snapshot says, whether that is fresh from L1 or from an image. */
 static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
 				      const struct vmcb02_tables *tables, struct vmcb *vmcb02)
 {
-	if (likely(n->vmcb02_built))
+	if (likely(n->vmcb02_built)) {
 		vmcb02_refresh(vmcb02, &n->snap, vmcb01, in, tables);
-	else
+	} else {
 		vmcb02_build(vmcb02, &n->snap, vmcb01, in, tables);
-	n->vmcb02_built = true;
+		n->vmcb02_built = true;
+	}
 	if (unlikely(n->lbr_used || (n->snap.control.misc2 & MISC2_LBR)))
 		lbr02_enter(n, vmcb01, vmcb02);
 	if (unlikely(n->tsc_ratio != TSC_RATIO_ONE))

@@ -13,14 +13,14 @@ void inject_nmi_over(struct vcpu *v);
 /* After every exit: what the exit interrupted must be delivered again. */
 COLD void inject_collect(struct vcpu *v);
 
-/* Another level runs now, or GIF was set: what was held back may be due.
+/* This level runs now, or GIF was set: what was held back may be due.
  * L1's interrupts have a flag of their own (machine_wants_attention), so that this answers for the rest. */
-static inline void inject_level_changed(struct vcpu *v)
+static inline void inject_level_changed(struct vcpu *v, unsigned level)
 {
 	const struct nested *n = &v->nested;
 	const uint64_t virtual = V_INTR_IRQ | V_INTR_NMI | V_INTR_NMI_MASK;
 
-	if (v->nmi_pending || v->init_pending || v->nmi_blocked || (n->in_l2 && (n->v_intr12 & virtual)))
+	if (v->nmi_pending || v->init_pending || v->nmi_blocked || (level == 2 && (n->v_intr12 & virtual)))
 		v->attention = true;
 }
 

@@ -22,11 +22,11 @@ static const struct npt02_root *root_of(const struct vcpu *v)
 
 /* What L2's nested tables are called, or NO_TABLES12: their number, which is unlike after each time that all was
  * forgotten. Never 0. */
-void memo_use_tables(struct vcpu *v)
+void memo_use_tables(struct vcpu *v, unsigned level)
 {
-	const struct npt02_root *root = root_of(v);
+	const struct npt02_root *root = level == 2 ? v->nested.root : NULL;
 
-	v->tables12 = root ? v->nested.npt02.drops << 8 | (root->number + 1u) : NO_TABLES12;
+	v->tables12 = root ? v->nested.npt02.drops << 8 | root->number : NO_TABLES12;
 }
 
 const struct memo *memo_find(struct vcpu *v)

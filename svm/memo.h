@@ -29,8 +29,8 @@ struct memo {
 	uint64_t imm;
 } ALIGNED(256); /* a power of two: found by a shift */
 
-/* Another level runs, or the shadow of L1's nested tables was dropped: which of them bytes are now found through. */
-void memo_use_tables(struct vcpu *v);
+/* This level runs now, or the shadow of L1's nested tables was dropped: which of them bytes are now found through. */
+void memo_use_tables(struct vcpu *v, unsigned level);
 /* The instruction at RIP of the level that runs, if it is known and nothing has changed since; memo_now() inline. */
 const struct memo *memo_find(struct vcpu *v);
 /* Remembers it, having been decoded just now. Null: it is none of those that can be (64-bit code, 8 bytes at most). */

@@ -11,9 +11,9 @@
 /* L1 and each L2 have places of their own, since they often run the same addresses in turn. */
 static ALWAYS_INLINE struct memo *memo_places(struct vcpu *v)
 {
-	uint64_t rip = v->vmcb->save.rip;
+	uint32_t mixed = (uint32_t)(v->vmcb->save.rip + v->tables12) * UINT32_C(0x9E3779B1); /* Fibonacci hashing */
 
-	return v->memos[((rip ^ rip >> 7) + v->tables12) % MEMO_SETS];
+	return v->memos[mixed / (uint32_t)(BIT(32) / MEMO_SETS)];
 }
 
 static ALWAYS_INLINE uint64_t memo_load(const void *at)

@@ -96,7 +96,7 @@ FLATTEN enum resume glue_vmrun(struct vcpu *v)
 		use_level(v, 2);
 		if (unlikely(quirks))
 			quirk_widen02(v);
-		inject_level_changed(v);
+		inject_level_changed(v, 2);
 	} else {
 		exit_trap_if_tf(v);
 	}
@@ -185,7 +185,7 @@ enum resume glue_set_gif(struct vcpu *v, bool gif)
 	if (fault)
 		return raise_nested_fault(v, fault);
 	nested_set_gif(&v->nested, gif);
-	inject_level_changed(v);
+	inject_level_changed(v, vcpu_level(v));
 	if (!v->nested.in_l2 && (v->vmcb01->control.v_intr & V_INTR_GIF_ENABLE)) { /* something waits for it */
 		gif_store(v);
 		v->attention = true;
@@ -233,9 +233,8 @@ static void finish_exit(struct vcpu *v, struct nested_exit *exit)
 		l1_end(v->l1, "vCPU %u: #VMEXIT with VMCB12 at %llx, where there is no memory", v->index,
 		       (unsigned long long)v->nested.vmcb12_pa.a);
 	use_level(v, 1);
-	if (unlikely(quirks))
-		quirk_arm(v);
-	inject_level_changed(v);
+	quirk_disarm();
+	inject_level_changed(v, 1);
 	exit_trap_if_tf(v); /* TF was set when L1 executed VMRUN: the trap comes now */
 }
 
@@ -313,7 +312,7 @@ static OWN_FRAME enum resume l2_npf(struct vcpu *v)
 	r = npt02_fault(&n->npt02, n->root, port_of(v), l2pa(c->exitinfo2), info1);
 	if (r.dropped) {
 		flush_on_entry(v->vmcb02);
-		memo_use_tables(v);
+		memo_use_tables(v, 2);
 	}
 	switch (r.verdict) {
 	case NPT02_FILLED:

@@ -159,8 +159,10 @@ void quirk_widen02(struct vcpu *v)
 
 	if (has_quirk(QUIRK_INTERCEPTS))
 		widen_intercepts(vmcb02->control.intercept, v->nested.snap.control.intercept);
-	if (has_quirk(QUIRK_LMSW))
+	if (has_quirk(QUIRK_LMSW | QUIRK_CR2)) {
 		widen_lmsw_rsm(vmcb02->control.intercept, v->nested.snap.control.intercept);
+		quirk_load_cr2(v);
+	}
 	if (has_quirk(QUIRK_LMA) && unlikely(is_lma_wrong(s)))
 		s->efer ^= EFER_LMA;
 	v->held = 0;
@@ -171,8 +173,7 @@ void quirk_widen02(struct vcpu *v)
 	v->osxsave_hidden = false;
 	if (s->cr4 & CR4_OSXSAVE)
 		quirk_hide_xsave(v);
-	quirk_load_cr2(v);
-	quirk_arm(v);
+	quirk_arm_by(v, vmcb02);
 }
 
 /* --- breakpoints --- */

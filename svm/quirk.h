@@ -54,10 +54,20 @@ void quirk_widen02(struct vcpu *v);
 
 /* Another VMCB is in use, or its DR7 was written: its breakpoints. */
 COLD void quirk_rearm(struct vcpu *v);
+static ALWAYS_INLINE void quirk_arm_by(struct vcpu *v, const struct vmcb *vmcb)
+{
+	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != (vmcb->save.dr7 & ~DR7_GD)))
+		quirk_rearm(v);
+}
 static inline void quirk_arm(struct vcpu *v)
 {
-	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != (v->vmcb->save.dr7 & ~DR7_GD)))
-		quirk_rearm(v);
+	quirk_arm_by(v, v->vmcb);
+}
+/* L1's VMCB is in use after an exit, which has taken its breakpoints away. */
+static inline void quirk_disarm(void)
+{
+	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != DR7_FIXED))
+		write_dr7(DR7_FIXED);
 }
 /* The VMCB in use has a CR2 that is not the one that the last exit left in the CPU. */
 static inline void quirk_load_cr2(const struct vcpu *v)

@@ -164,7 +164,7 @@ static inline void vcpu_use_level(struct vcpu *v, unsigned level)
 {
 	v->vmcb = level == 2 ? v->vmcb02 : v->vmcb01;
 	v->counts = v->exit_counts[level - 1];
-	memo_use_tables(v);
+	memo_use_tables(v, level);
 }
 /* After that, and when L1 changes its TSC_RATIO while L2 runs: the ratio goes to a CPU that scales. */
 void vcpu_scale_tsc(struct vcpu *v);

@@ -74,9 +74,10 @@ void nested_reset(struct nested *n)
 	(void)n;
 }
 
-void memo_use_tables(struct vcpu *v)
+void memo_use_tables(struct vcpu *v, unsigned level)
 {
 	(void)v;
+	(void)level;
 }
 
 void quirk_widen_l0(uint32_t *icpt)

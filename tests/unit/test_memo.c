@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "svm/memo.h"
+#include "svm/memo_now.h"
 #include "tests/unit/fake_vcpu.h"
 
 #define ROOT 0x1000u
@@ -22,7 +22,7 @@ static int setup(void **state)
 	fake_setup();
 	fake_identity(ROOT);
 	fake_code(CPUID_BYTES, 2);
-	memo_use_tables(&fake.v);
+	memo_use_tables(&fake.v, vcpu_level(&fake.v));
 	return 0;
 }
 
@@ -43,7 +43,7 @@ static void test_nothing_known_at_first(void **state)
 static void test_state_that_counts(void **state)
 {
 	struct vmcb_save *s = &fake.vmcb.save;
-	struct npt02_root root = {0};
+	struct npt02_root root = {.number = 1};
 
 	(void)state;
 	learn();
@@ -61,10 +61,10 @@ static void test_state_that_counts(void **state)
 	s->cs.attr ^= SEG_L;
 	fake.v.nested.in_l2 = true;
 	fake.v.nested.root = &root;
-	memo_use_tables(&fake.v);
+	memo_use_tables(&fake.v, vcpu_level(&fake.v));
 	assert_null(memo_find(&fake.v));
 	fake.v.nested.in_l2 = false;
-	memo_use_tables(&fake.v);
+	memo_use_tables(&fake.v, vcpu_level(&fake.v));
 	assert_non_null(memo_find(&fake.v));
 }
 
@@ -81,10 +81,23 @@ static void test_state_that_does_not_count(void **state)
 	assert_non_null(memo_find(&fake.v));
 }
 
+/* The next address after `at` whose instruction shares its place. */
+static uint64_t same_place(uint64_t at)
+{
+	const struct memo *place;
+
+	fake.vmcb.save.rip = at;
+	place = memo_places(&fake.v);
+	do
+		fake.vmcb.save.rip += 2;
+	while (memo_places(&fake.v) != place);
+	return fake.vmcb.save.rip;
+}
+
 /* Two instructions that share a place do not drive each other out; a third takes the place of the one before last. */
 static void test_two_at_one_place(void **state)
 {
-	uint64_t at[] = {FAKE_RIP, FAKE_RIP + 0x81, FAKE_RIP + 0x102};
+	uint64_t at[3] = {FAKE_RIP, same_place(FAKE_RIP), same_place(same_place(FAKE_RIP))};
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
@@ -106,14 +119,14 @@ static void test_tables_of_l2_dropped(void **state)
 	(void)state;
 	fake.v.nested.in_l2 = true;
 	fake.v.nested.root = &root;
-	memo_use_tables(&fake.v);
+	memo_use_tables(&fake.v, vcpu_level(&fake.v));
 	learn();
 	fake.v.nested.npt02.drops++;
-	memo_use_tables(&fake.v);
+	memo_use_tables(&fake.v, vcpu_level(&fake.v));
 	assert_null(memo_find(&fake.v));
 	fake.v.nested.npt02.drops--;
 	root.number++;
-	memo_use_tables(&fake.v);
+	memo_use_tables(&fake.v, vcpu_level(&fake.v));
 	assert_null(memo_find(&fake.v));
 }
 
