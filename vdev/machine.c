@@ -2,6 +2,9 @@
 /* vdev/machine.c - the composition of the devices: how the machine starts, how ISA lines are wired,
  * and what its next deadline is. Where accesses go: bus.c. What a vCPU asks: vcpu.c. */
 #include <string.h>
+
+#include <compiler.h>
+
 #include "devices.h"
 #include "map.h"
 
@@ -27,6 +30,12 @@ void machine_init(struct machine *m, const struct machine_config *config, struct
 	vpm_init(m);
 }
 
+static OWN_FRAME void line_changed(struct machine *m, enum isa_irq irq, unsigned pin, bool high)
+{
+	vpic_set_input(m, irq, high);
+	vioapic_set_pin(m, pin, high);
+}
+
 /* A line ends at both controllers; the guest masks the one it does not use. Only changes matter to
  * them, and devices report their line after every access. */
 void machine_irq_line(struct machine *m, enum isa_irq irq, bool high)
@@ -34,10 +43,8 @@ void machine_irq_line(struct machine *m, enum isa_irq irq, bool high)
 	unsigned pin = irq == IRQ_PIT ? VPIT_IOAPIC_PIN : (unsigned)irq;
 	bool was_high = (m->ioapic.level & BIT32(pin)) != 0;
 
-	if (high == was_high)
-		return;
-	vpic_set_input(m, irq, high);
-	vioapic_set_pin(m, pin, high);
+	if (high != was_high)
+		line_changed(m, irq, pin, high);
 }
 
 void machine_deadline_changed(struct machine *m)

@@ -5,6 +5,8 @@
  * the FIFO, so pasted text is not lost while the guest is slow. Any received byte that is below the
  * trigger level counts as timed out at once.
  * Registers and interrupt priorities: National Semiconductor PC16550D. */
+#include <compiler.h>
+
 #include "devices.h"
 
 enum reg {
@@ -94,7 +96,7 @@ static uint8_t interrupt_cause(const struct vuart *u)
 }
 
 /* Is it too early for the transmitter-empty interrupt? Then vuart_tick() looks again. */
-static bool is_held(struct machine *m)
+static OWN_FRAME bool is_held(struct machine *m)
 {
 	struct vuart *u = &m->uart;
 
