@@ -299,6 +299,12 @@ static void see(struct npt02_root *root, struct walk12_entry entry)
 	root->seen_count++;
 }
 
+void npt02_rest_on(struct npt02_root *root, const struct walk12_entry *path, unsigned leaf_level)
+{
+	for (unsigned level = leaf_level; level <= WALK12_LEVELS; level++)
+		see(root, path[level - 1]);
+}
+
 /* A shadow that has grown is watched no more: it is not dropped so often that it would pay. Nor is one that was dropped
  * for lack of room since the walk. */
 static OWN_FRAME void watch(struct npt02_root *root, const struct walk12_entry *path, unsigned leaf_level)
@@ -307,8 +313,7 @@ static OWN_FRAME void watch(struct npt02_root *root, const struct walk12_entry *
 		root->watched = false;
 		return;
 	}
-	for (unsigned level = leaf_level; level <= WALK12_LEVELS; level++)
-		see(root, path[level - 1]);
+	npt02_rest_on(root, path, leaf_level);
 	if (root->fill_count > NPT02_FEW)
 		root->watched = false;
 }

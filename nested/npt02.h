@@ -55,6 +55,10 @@ struct npt02_root *npt02_get(struct npt02 *npt02, const struct npt12 *npt12, uin
  * same in L1's memory, as with an L1 that flushes at each VMRUN. Known only of shadows with few entries. */
 bool npt02_is_outdated(const struct npt02 *npt02, uint32_t asid12);
 
+/* Somebody has read L1's table besides and remembers it as long as the shadow stays: npt12_walk_path() for a root that
+ * is watched found `path`. */
+void npt02_rest_on(struct npt02_root *root, const struct walk12_entry *path, unsigned leaf_level);
+
 /* Forget what NPT12 said: for L1's TLB_CONTROL, and for L0 when it takes memory out of NPT01. Roots stay valid, but
  * empty. The caller flushes the TLB of an L2 that is running; of the others npt02_get() says so. */
 void npt02_drop_all(struct npt02 *npt02);

@@ -38,6 +38,7 @@ enum resume exit_invalid_hw(struct vcpu *v)
 	v->nested.check_gap_count++;
 	klog("check gap: the CPU refused a VMCB02 that our checks accepted (%s vCPU %u)", v->l1->name, v->index);
 	glue_restore_l2_state(v);
+	v->vmcb02->control.tlb_control = TLB_CONTROL_ALL; /* the flush that it was entered with may not have been */
 	glue_exit_to_l1(v, VMEXIT_INVALID, 0, 0);
 	return RESUME_SAME;
 }

@@ -13,7 +13,7 @@
 #include "kernel/string.h"
 #include "svm/gmem.h"
 
-static const struct npt02_root *root_of(const struct vcpu *v)
+static struct npt02_root *root_of(const struct vcpu *v)
 {
 	return v->nested.in_l2 ? v->nested.root : NULL;
 }
@@ -34,14 +34,29 @@ const struct memo *memo_find(struct vcpu *v)
 	return memo_now(v);
 }
 
+/* Through L1's nested table. What was read there is from now on part of what the shadow rests on. */
+static struct walk12 walk_nested(const struct vcpu *v, struct npt02_root *root, uint64_t gpa, uint64_t access)
+{
+	struct walk12_entry path[WALK12_LEVELS];
+	struct walk12 w;
+
+	if (!root->watched)
+		return npt12_walk((struct port *)v->l1, &root->npt12, l2pa(gpa), access);
+	w = npt12_walk_path((struct port *)v->l1, &root->npt12, l2pa(gpa), access, path);
+	if (w.ok)
+		npt02_rest_on(root, path, w.leaf_level);
+	return w;
+}
+
 /* Host memory of eight bytes at an address that the guest's tables name. */
 static const void *host_of(const struct vcpu *v, uint64_t gpa, uint64_t access)
 {
+	struct npt02_root *root = root_of(v);
 	struct walk12 w;
 
-	if (!root_of(v))
+	if (!root)
 		return l1_ptr(v->l1, l1pa(gpa), sizeof(uint64_t));
-	w = npt12_walk((struct port *)v->l1, &v->nested.root->npt12, l2pa(gpa), access);
+	w = walk_nested(v, root, gpa, access);
 	return w.ok ? l1_ptr(v->l1, w.l1pa, sizeof(uint64_t)) : NULL;
 }
 

@@ -35,6 +35,7 @@ struct fake {
 	uint64_t fs_base, gs_base;
 	/* NPT12: L2-physical + npt12_offset is L1-physical; accesses to npt12_refused's page fail with npt12_error. */
 	uint64_t npt12_offset, npt12_refused, npt12_error;
+	unsigned rested_on; /* walks that npt02.c was told of */
 	unsigned npt12_walks[2]; /* reads, writes */
 };
 

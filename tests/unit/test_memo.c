@@ -130,6 +130,21 @@ static void test_tables_of_l2_dropped(void **state)
 	assert_null(memo_find(&fake.v));
 }
 
+/* Each walk that a memo of L2's rests on is part of what a flush of L1's looks at. */
+static void test_watched_shadow_hears_of_it(void **state)
+{
+	struct npt02_root root = {.number = 1, .watched = true};
+
+	(void)state;
+	learn();
+	assert_int_equal(fake.rested_on, 0);
+	fake.v.nested.in_l2 = true;
+	fake.v.nested.root = &root;
+	memo_use_tables(&fake.v, 2);
+	learn();
+	assert_int_equal(fake.rested_on, 3); /* two tables, for the pages are of 1 GiB, and the instruction */
+}
+
 static void test_table_entry_changed(void **state)
 {
 	uint64_t *pml4e = fake_ram(ROOT);
@@ -213,6 +228,7 @@ int main(void)
 		TEST(test_state_that_does_not_count),
 		TEST(test_two_at_one_place),
 		TEST(test_tables_of_l2_dropped),
+		TEST(test_watched_shadow_hears_of_it),
 		TEST(test_table_entry_changed),
 		TEST(test_code_changed),
 		TEST(test_what_cannot_be_remembered),

@@ -134,7 +134,7 @@ static void format_levels(struct strict_world *w)
 
 /* --- our own resources change hands --- */
 
-/* More L2s than tags; the last one gets the tag of the first. */
+/* More L2s than tags: the last ones get those of the first. */
 static void tags_run_out(struct strict_world *w)
 {
 	for (uint32_t asid = 1; asid <= STRICT_ASIDS; asid++)
