@@ -103,7 +103,7 @@ static void set_8n1(void)
 	fake_outb(h, COM1 + 3, 0x03);
 }
 
-/* PC16550D 8.6.2: not before the time of a character is over. */
+/* PC16550D, FIFO interrupt mode: not before the time of a character is over. */
 static void each_byte_written_gives_an_edge(void **state)
 {
 	(void)state;
