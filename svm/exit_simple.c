@@ -16,6 +16,8 @@
 /* A physical interrupt or NMI ended the guest's run: the host takes it now. */
 enum resume exit_intr(struct vcpu *v)
 {
+	if (svm_cpu()->eraps)
+		v->vmcb->control.erap &= (uint8_t)~ERAP_CLEAR; /* done when the guest was entered */
 	irq_window();
 	vcpu_host_work(v);
 	v->attention = true;

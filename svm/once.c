@@ -104,6 +104,12 @@ static void hide_pushed_tf(struct vcpu *v)
 	gmem_write(v, linear, &byte, 1, PF_W | gmem_user(v), &done);
 }
 
+/* With BTF the CPU makes of TF a trap at the next branch, which IRET is (APM2 13.1.6). */
+static bool traps_at_branches(const struct vcpu *v)
+{
+	return v->nested.caps.hw_lbr && (v->vmcb->save.dbgctl & DEBUGCTL_BTF);
+}
+
 /* What cannot be fetched, or makes no instruction, faults: the step ends with that exit and needs no mnemonic. */
 bool once_step(struct vcpu *v, bool iret)
 {
@@ -111,9 +117,10 @@ bool once_step(struct vcpu *v, bool iret)
 	struct once *o;
 	struct insn insn;
 
+	v->vmcb->control.insn.len = 0; /* what the CPU stored there may be of another instruction, or of another L2 */
 	if (!insn_decode(v, &insn))
 		insn = (struct insn){.mnemonic = ZYDIS_MNEMONIC_INVALID};
-	if (stores_rflags(insn.mnemonic))
+	if (stores_rflags(insn.mnemonic) || (!iret && traps_at_branches(v)))
 		return false;
 	once_intercept(v, ALL_EXCEPTIONS);
 	o = &v->once;
@@ -178,7 +185,7 @@ static bool end_step(struct vcpu *v, const struct once *o)
 	if (o->iret)
 		inject_nmi_over(v);
 	v->attention = true;
-	taken = lbr_steps(v) && lbr_stepped(v, o);
+	taken = traps_at_branches(v) || (lbr_steps(v) && lbr_stepped(v, o));
 	if (o->own_tf && (taken || !(s->dbgctl & DEBUGCTL_BTF)))
 		return false; /* the trap is the guest's */
 	vmcb_set_dr6(v->vmcb, o->dr6 | hit);

@@ -32,7 +32,7 @@ struct once {
 void once_intercept(struct vcpu *v, uint32_t exceptions);
 /* Makes the gate of vector `from` the one of vector `to`. Protected mode only. */
 void once_shift_idt(struct vcpu *v, unsigned from, unsigned to);
-/* Lets one instruction run, by TF. False: it is one that would show TF to the guest. */
+/* Lets one instruction run, by TF. False: it is one that would show TF to the guest, or TF would not trap behind it. */
 bool once_step(struct vcpu *v, bool iret);
 
 /* The interrupt shadow holds something back that is due: lets one instruction run. False: there is no shadow, or no

@@ -382,7 +382,7 @@ static void arrive(struct vcpu *v)
 	vcpu_scale_tsc(v);
 	v->vmcb->control.clean = 0;
 	quirk_load_cr2(v);
-	if (v->nested.caps.eraps) /* return addresses of whoever ran here: the CPU tells no guest from another */
+	if (svm_cpu()->eraps) /* return addresses of whoever ran here: the CPU tells no guest from another */
 		v->vmcb->control.erap |= ERAP_CLEAR;
 	if (unlikely(quirks) && v->nested.in_l2)
 		quirk_widen02(v);
