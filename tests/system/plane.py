@@ -343,39 +343,28 @@ def alive(console, word):
     console.wait_for("memory free")
 
 
-def endure(run, console, plane, attack, seconds):
-    """An attack from a peer on the same wire: the guest's shell and the monitor answer all the time, the plane
-    afterwards."""
-    peer = wire.Wire(run.ports["wire"], run.ports["wire-back"])
-    begin, rounds, enough = time.monotonic(), 0, threading.Event()
-    flood = threading.Thread(target=getattr(peer, attack), args=(enough,), daemon=True)
-    flood.start()
-    try:
-        while not rounds or time.monotonic() < begin + seconds:
-            alive(console, f"{attack.replace('_', '-')}-{rounds}")
-            rounds += 1
-            time.sleep(1)
-    finally:
-        enough.set()
-        flood.join()
-    took = time.monotonic() - begin
-    plane.wait(30)
-    print(f"\n{run.name}: {attack}: {peer.sent} frames in {took:.0f} s, "
-          f"guest and monitor answered {rounds} times", flush=True)
-
-
-def step_syn(run, console):
-    """A SYN flood."""
-    plane = Plane(run)
-    plane.wait()
-    endure(run, console, plane, "syn_flood", run.flood / 2)
-
-
 def step_flood(run, console):
-    """Random frames."""
+    """A SYN flood, then random frames, from a peer on the same wire: the guest's shell and the monitor
+    answer all the time, the plane afterwards."""
     plane = Plane(run)
     plane.wait()
-    endure(run, console, plane, "random_frames", run.flood)
+    peer = wire.Wire(run.ports["wire"], run.ports["wire-back"])
+    for attack, seconds in ((peer.syn_flood, run.flood / 2), (peer.random_frames, run.flood)):
+        begin, rounds, enough = time.monotonic(), 0, threading.Event()
+        flood = threading.Thread(target=attack, args=(enough,), daemon=True)
+        flood.start()
+        try:
+            while not rounds or time.monotonic() < begin + seconds:
+                alive(console, f"{attack.__name__.replace('_', '-')}-{rounds}")
+                rounds += 1
+                time.sleep(1)
+        finally:
+            enough.set()
+            flood.join()
+        took = time.monotonic() - begin
+        plane.wait(30)
+        print(f"\n{run.name}: {attack.__name__}: {peer.sent} frames in {took:.0f} s, "
+              f"guest and monitor answered {rounds} times", flush=True)
     check(plane.counter("nestling_net_received_frames_total") > 1000, "the flood did not arrive")
     # A connection and an upload, as ever.
     body = random.randbytes(300000)
