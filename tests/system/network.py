@@ -8,11 +8,11 @@ PORTS = {80: 8080, 2300: 2300, 2301: 2301, 2302: 2302}
 
 
 def choose_ports(usual):
-    """Ports of ours that are free, for each one of the plane, and two for the wire."""
+    """Ports of ours that are free, for each one of the plane, two for the wire, and one for a flood."""
     ports = {}
     with contextlib.ExitStack() as held:  # all at once, so that none is chosen twice
-        for name in (*PORTS, "wire", "wire-back"):
-            kind = socket.SOCK_STREAM if name in PORTS else socket.SOCK_DGRAM
+        for name in (*PORTS, "flood", "wire", "wire-back"):
+            kind = socket.SOCK_DGRAM if name in ("wire", "wire-back") else socket.SOCK_STREAM
             s = held.enter_context(socket.socket(socket.AF_INET, kind))
             try:
                 s.bind(("127.0.0.1", PORTS.get(name, 0) if usual else 0))
@@ -23,21 +23,24 @@ def choose_ports(usual):
 
 
 def qemu_options(run):
-    """QEMU's side of `net`: a user network; with `wire` a hub that a peer of ours is on, too; with `peer` that alone."""
+    """QEMU's side of `net`: a user network; with `flood` a socket whose frames go to the card beside it; with `peer` a
+    wire that a peer of ours is on alone.
+
+    The user network must not be told of a flood: it opens a socket of the host's for each SYN that it sees, and QEMU,
+    which looks at all of them at each turn of its main loop, then hardly lets the CPUs run (docs/engines.md)."""
     if not run.net:
         return ["-net", "none"]
-    card, *wire = run.net.split()
+    card, *more = run.net.split()
+    if more == ["peer"]:
+        return ["-netdev", f"dgram,id=wire,local.type=inet,local.host=127.0.0.1,local.port={run.ports['wire']},"
+                           f"remote.type=inet,remote.host=127.0.0.1,remote.port={run.ports['wire-back']}",
+                "-device", f"{card},netdev=wire,id=card"]
     forward = "".join(f",hostfwd=tcp:127.0.0.1:{run.ports[port]}-:{port}" for port in PORTS)
-    command = ["-netdev", "user,id=net0" + forward]
-    if not wire:
-        return command + ["-device", f"{card},netdev=net0"]
-    peer = ["-netdev", f"dgram,id=wire,local.type=inet,local.host=127.0.0.1,local.port={run.ports['wire']},"
-                       f"remote.type=inet,remote.host=127.0.0.1,remote.port={run.ports['wire-back']}"]
-    if wire == ["peer"]:
-        return peer + ["-device", f"{card},netdev=wire,id=card"]
-    return command + peer + [
-        "-netdev", "hubport,id=h0,hubid=0,netdev=net0", "-netdev", "hubport,id=h1,hubid=0,netdev=wire",
-        "-netdev", "hubport,id=h2,hubid=0", "-device", f"{card},netdev=h2"]
+    command = ["-netdev", "user,id=net0" + forward, "-device", f"{card},netdev=net0"]
+    if more == ["flood"]:
+        command += ["-chardev", f"socket,id=flood,host=127.0.0.1,port={run.ports['flood']},server=on,wait=off",
+                    "-object", "filter-redirector,id=redirector,netdev=net0,queue=tx,indev=flood"]
+    return command
 
 
 def bochs_options(run, config):

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""tests/system/wire.py - a peer on QEMU's virtual wire that sends what nobody should, or asks for what QEMU's user
-network cannot carry: mDNS, and HTTP at the IPv6 link-local address.
-
-QEMU's `-netdev dgram` takes each UDP datagram for a frame; both ends are on the loopback. The
-random frames are reproducible: the seed is fixed.
+"""tests/system/wire.py - frames for the card that QEMU's user network cannot carry: what nobody should send (Flood), and
+a peer that asks by mDNS and at the IPv6 link-local address (Wire). All ends are on the loopback.
 """
 import random
 import socket
@@ -16,7 +13,7 @@ GUEST_MAC, GUEST_IP = bytes.fromhex("525400123456"), bytes((10, 0, 2, 15))
 GUEST_IP6 = bytes.fromhex("fe80000000000000505400fffe123456")
 OUR_MAC, OUR_IP, OUR_IP6 = bytes.fromhex("020000000009"), bytes((10, 0, 2, 9)), b"\xfe\x80" + bytes(13) + b"\x09"
 FIN, SYN, PSH, ACK = 1, 2, 8, 16
-RATE = 4000  # frames a second: more only fills QEMU's socket
+RATE = 4000  # frames a second
 
 
 def checksum(data):
@@ -51,13 +48,12 @@ def frame6(to, protocol, payload, checksum_at):
     return mac + OUR_MAC + b"\x86\xdd" + ipv6(to, protocol, payload, checksum_at)
 
 
-class Wire:
-    """Our end of the wire."""
+class Flood:
+    """Frames to the card from nowhere. QEMU's filter-redirector wants each behind its length. They are reproducible: the
+    seed is fixed."""
 
-    def __init__(self, port, back):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", back))
-        self.socket.connect(("127.0.0.1", port))
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.random = random.Random(7)
         self.sent = 0
 
@@ -70,10 +66,8 @@ class Wire:
         begin, self.sent = time.monotonic(), 0
         while not enough.is_set():
             for _ in range(int((time.monotonic() - begin) * RATE) - self.sent):
-                try:
-                    self.socket.send(make())
-                except OSError:
-                    pass  # QEMU's end is full
+                frame = make()
+                self.socket.sendall(struct.pack(">I", len(frame)) + frame)
                 self.sent += 1
             time.sleep(0.002)
 
@@ -112,7 +106,15 @@ class Wire:
             return self.frame(0x86DD, head + b"\xfe\x80" + bytes(13) + b"\x09" + target + payload[:1400])
         self.attack(enough, noise)
 
-    # --- what a peer may do ---
+
+class Wire:
+    """Our end of a wire that nobody else is on. QEMU's `-netdev dgram` takes each UDP datagram for a frame."""
+
+    def __init__(self, port, back):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", back))
+        self.socket.connect(("127.0.0.1", port))
+        self.random = random.Random(7)
 
     def ask(self, frame, what, answer, tries=20):
         """Sends the frame, again each half second, until answer(frame received) is true; that is the result."""
