@@ -81,9 +81,29 @@ static enum http_status act(struct http_conn *c, enum plane_result (*action)(uin
 	return HTTP_OK;
 }
 
+/* The CPUs of a guest leave it in their own time. The answer comes when they have, so that whoever sees it can destroy
+ * the guest's files or use its name. */
+static enum http_produced produce_gone(struct http_conn *c, struct text_out *out)
+{
+	struct plane_guest g;
+
+	return plane->guest(c->at.id, &g) ? HTTP_WAIT : produce_done(c, out);
+}
+
+static enum http_produced produce_ended(struct http_conn *c, struct text_out *out)
+{
+	struct plane_guest g;
+
+	return plane->guest(c->at.id, &g) && g.active ? HTTP_WAIT : produce_done(c, out);
+}
+
 enum http_status api_guest_destroy(struct http_conn *c)
 {
-	return act(c, plane->destroy);
+	enum http_status status = act(c, plane->destroy);
+
+	if (status == HTTP_OK)
+		c->produce = produce_gone;
+	return status;
 }
 
 enum http_status api_guest_start(struct http_conn *c)
@@ -93,7 +113,11 @@ enum http_status api_guest_start(struct http_conn *c)
 
 enum http_status api_guest_stop(struct http_conn *c)
 {
-	return act(c, plane->stop);
+	enum http_status status = act(c, plane->stop);
+
+	if (status == HTTP_OK)
+		c->produce = produce_ended;
+	return status;
 }
 
 enum http_status api_guest_reset(struct http_conn *c)

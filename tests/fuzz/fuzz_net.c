@@ -98,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		peer_start();
 		started = true;
 	}
+	rig_guest_exists(true);
 	while (!input_ended(&in))
 		step(&in);
 	for (unsigned i = 0; i < CONNS; i++) {

@@ -83,6 +83,30 @@ static void test_actions(void **state)
 	ask("POST /api/guests/tiny/reset HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "200 OK");
 	ask("DELETE /api/guests/tiny HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "200 OK");
 	assert_int_equal(rig_actions, before + 5);
+	rig_guest_exists(true);
+}
+
+/* What asks for the end of a guest is answered when that has come. */
+static void test_the_end_is_waited_for(void **state)
+{
+	static const char *const requests[] = {"POST /api/guests/tiny/stop", "DELETE /api/guests/tiny"};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(requests); i++) {
+		struct peer_conn *c = open_conn(HTTP_PORT);
+		char text[256];
+
+		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", requests[i]);
+		rig_guest_lingers = true;
+		peer_text(c, text);
+		assert_true(peer_expect(c, "200 OK", 100));
+		assert_false(peer_expect(c, "0\r\n\r\n", 2000));
+		rig_guest_exists(false);
+		assert_true(peer_expect(c, "{}\n\r\n0\r\n\r\n", 100));
+		rig_guest_exists(true);
+		rig_guest_lingers = false;
+		peer_free(c);
+	}
 }
 
 static unsigned count(const struct peer_conn *c, const char *text)
@@ -387,6 +411,7 @@ static void test_wrong_tokens_are_slowed_down(void **state)
 		ask("DELETE /api/guests/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer guess\r\n\r\n", i < 50 ? "401 " : "4");
 	ask("DELETE /api/guests/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer guess\r\n\r\n", "429 Too Many");
 	ask("DELETE /api/guests/tiny HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", "200 OK");
+	rig_guest_exists(true);
 }
 
 /* --- the wire --- */
@@ -411,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_405_names_the_methods),
 		cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_the_end_is_waited_for),
 		cmocka_unit_test(test_guests_that_go_while_they_are_listed),
 		cmocka_unit_test(test_a_long_turn_keeps_nobody_waiting),
 		cmocka_unit_test(test_keep_alive_and_pipelining),
