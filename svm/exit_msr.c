@@ -229,6 +229,7 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_SYSCFG:
 	case MSR_TOP_MEM:
 	case MSR_TOP_MEM2:
+	case MSR_NB_CFG: /* Linux widens PCI configuration accesses by it; there are no devices */
 	case MSR_INT_PENDING:
 		return true;
 	default:
@@ -276,6 +277,7 @@ static bool machine_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	case MSR_BIOS_SIGN_ID:
 	case MSR_MCG_STATUS:
 	case MSR_SYSCFG:
+	case MSR_NB_CFG:
 	case MSR_PATCH_LOADER:
 	case MSR_INT_PENDING: return true;
 	default: return unknown_msr(v, msr, "write");

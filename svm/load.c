@@ -3,6 +3,8 @@
  * Touches the memory of the L1 only. Next: load_linux.c, load_multiboot.c, load_multiboot2.c. */
 #include "svm/load.h"
 
+#include <amd/smram.h>
+
 #include "kernel/string.h"
 #include "svm/config.h"
 
@@ -26,12 +28,13 @@ unsigned load_memory_map(const struct l1 *l1, struct load_range ranges[LOAD_RANG
 }
 
 /* What a BIOS leaves in its data area and kernels look up there: the port of COM1, where the extended area lies
- * that begins with its own size, and the size of low memory. */
+ * that begins with its own size, and the size of low memory. And a handler for SMIs: RSM. */
 #define BDA_COM1 UINT64_C(0x400)
 #define BDA_EBDA_SEGMENT UINT64_C(0x40E)
 #define BDA_LOW_KIB UINT64_C(0x413)
 #define COM1_PORT 0x3F8
 #define EBDA_KIB 1
+#define INSN_RSM 0xAA0F
 
 static void put_u16(const struct l1 *l1, uint64_t at, uint16_t value)
 {
@@ -44,6 +47,7 @@ static void put_bios_data(const struct l1 *l1)
 	put_u16(l1, BDA_EBDA_SEGMENT, LOAD_LOW_TOP >> 4);
 	put_u16(l1, BDA_LOW_KIB, LOAD_LOW_TOP / KIB(1));
 	put_u16(l1, LOAD_LOW_TOP, EBDA_KIB);
+	put_u16(l1, SMBASE_RESET + SMM_ENTRY_RIP, INSN_RSM);
 }
 
 const char *load_image(struct l1 *l1, const struct l1_config *config, struct l1_entry *entry)

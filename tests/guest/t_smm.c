@@ -27,6 +27,17 @@ static bool expect_smis(uint32_t count)
 
 /* --- L1 --- */
 
+/* Nobody has set up a handler but the firmware, whose does nothing that we could see. */
+static void smm_firmware(const struct scenario *s UNUSED)
+{
+	uint64_t cr3 = cr3_read(), r15;
+
+	__asm__ volatile("mov $0x123456789, %%r15; movl %1, (%2); mov $2000, %%ecx; 1: pause; loop 1b; mov %%r15, %0"
+			 : "=r"(r15) : "r"(ICR_SMI | 0x40000u), "r"((uint64_t)ICR_LOW) : "r15", "rcx", "memory");
+	expect("R15", r15, 0x123456789);
+	expect("CR3", cr3_read(), cr3);
+}
+
 static void smm_l1(const struct scenario *s UNUSED)
 {
 	uint64_t cr3 = cr3_read(), efer = rdmsr(MSR_EFER), r15, cr0 = cr0_read(), cr4 = cr4_read();
@@ -435,6 +446,7 @@ static void smm_lock(const struct scenario *s UNUSED)
 }
 
 SCENARIOS("t_smm") {
+	{"smm_firmware", "10.2.1", smm_firmware, 0, 0},
 	{"smm_l1", "10.3.2", smm_l1, 0, 0},
 	{"smm_bases", "10.4", smm_bases, 0, 0},
 	{"smm_gif", "15.17", smm_gif, NEED_SVM, 0},

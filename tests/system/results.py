@@ -21,7 +21,8 @@ class Result:
 
 # What no run may show, unless its dialogue waits for a line with that word.
 SURPRISES = {"panic": r"nestling: panic: [^\r\n]*", "died": r"guest \S+ died: [^\r\n]*",
-             "refused": r"check gap: the CPU refused [^\r\n]*"}
+             "refused": r"check gap: the CPU refused [^\r\n]*",
+             "unchecked": r"unchecked MSR access error: [^\r\n]*"}
 
 
 def host_defect(console, expected, must_end):
