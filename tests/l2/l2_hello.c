@@ -23,6 +23,8 @@
 #define CODE_AT 0x3000
 #define MEMORY_BYTES 0x4000
 
+#define CPUID_ENTRIES 256 /* KVM's own limit */
+
 #define PTE_PRESENT_WRITE 0x3
 #define PTE_LARGE         0x80
 #define CR0_PG_PE 0x80000001
@@ -99,6 +101,18 @@ static void set_long_mode(int vcpu)
     kvm(vcpu, KVM_SET_REGS, "KVM_SET_REGS", &regs);
 }
 
+/* Gives L2 the CPUID that KVM offers: newer kernels (seen: 6.12) refuse long mode to a CPU without any. */
+static void set_cpuid(int fd, int vcpu)
+{
+    struct {
+        struct kvm_cpuid2 head;
+        struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
+    } cpuid = { .head.nent = CPUID_ENTRIES };
+
+    kvm(fd, KVM_GET_SUPPORTED_CPUID, "KVM_GET_SUPPORTED_CPUID", &cpuid);
+    kvm(vcpu, KVM_SET_CPUID2, "KVM_SET_CPUID2", &cpuid);
+}
+
 /* Runs L2 until it halts and passes on what it prints. Returns the number of exits. */
 static unsigned run(int vcpu, const struct kvm_run *state)
 {
@@ -131,6 +145,7 @@ int main(void)
     int state_bytes = kvm(fd, KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE", NULL);
     const struct kvm_run *state = map((size_t)state_bytes, vcpu);
 
+    set_cpuid(fd, vcpu);
     set_long_mode(vcpu);
     printf("L1: the L2 halted after %u exits\n", run(vcpu, state));
     return EXIT_SUCCESS;
