@@ -49,7 +49,8 @@ static enum event_action l1_event(const struct nested *n, const struct event_vie
 	return EVENT_INJECT_IRQ;
 }
 
-/* L1's own interrupt while L2 runs (APM2 15.21.1). */
+/* L1's own interrupt while L2 runs (APM2 15.21.1). The exit does not wait for the end of a shadow, since L2 goes on in
+ * it (15.21.5); an interrupt that L2 itself takes does. */
 static enum event_action l1_irq_in_l2(const struct nested *n, const struct event_view *view)
 {
 	bool masking = (n->snap.control.v_intr & V_INTR_MASKING) != 0;
@@ -59,7 +60,7 @@ static enum event_action l1_irq_in_l2(const struct nested *n, const struct event
 		return masking ? EVENT_NOTHING : EVENT_WINDOW;
 	if (nested_intercepts(n, VMEXIT_INTR))
 		return exit_or_soon(view, EVENT_EXIT_INTR);
-	return inject_or_soon(view, EVENT_INJECT_IRQ);
+	return view->shadow ? EVENT_SOON : inject_or_soon(view, EVENT_INJECT_IRQ);
 }
 
 static bool virq_unmasked(const struct nested *n)

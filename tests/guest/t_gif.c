@@ -13,6 +13,7 @@ L2_CODE(l2_long_loop, LOOPS);
 L2_CODE(l2_sti_loop, "sti; " LOOPS);
 L2_CODE(l2_cli_loop, "cli; " LOOPS);
 L2_CODE(l2_iret_return, "mov rax, 1");
+L2_CODE(l2_nops, "nop; nop; nop");
 
 static void held(void)
 {
@@ -168,6 +169,27 @@ static void intr_delivered_to_l2(const struct scenario *s UNUSED)
 	expect("taken in L1", trap_count[VEC_IPI], 0);
 }
 
+/* The same in an interrupt shadow: behind its instruction, whether L1's IF or L2's decides. */
+static void intr_delivered_behind_shadow(const struct scenario *s)
+{
+	struct vm *v = vm_new(l2_nops);
+
+	v->vmcb->vintr = s->row ? V_INTR_MASKING : 0;
+	v->vmcb->rflags |= RFLAGS_IF;
+	v->vmcb->int_state = INT_SHADOW;
+	clgi();
+	ipi_self(VEC_IPI);
+	sti();
+	vm_run_raw(v);
+	cli();
+	if (expect_l2_vector(v, VEC_IPI)) {
+		expect("rip pushed", l2_frame(v)->rip, pa(l2_nops + 1));
+		lapic_eoi();
+	}
+	stgi();
+	expect("taken in L1", trap_count[VEC_IPI], 0);
+}
+
 static void intr_exit_while_l2_if_clear(const struct scenario *s UNUSED)
 {
 	struct vm *v = vm_new(l2_cli_loop);
@@ -300,6 +322,8 @@ SCENARIOS("t_gif") {
 	{"intr_masked_by_host_if", "15.21.1", intr_masked_by_host_if, NEED_SVM, 0},
 	{"intr_masked_by_guest_if", "15.21.1", intr_masked_by_guest_if, NEED_SVM, 0},
 	{"intr_delivered_to_l2", "15.13.1", intr_delivered_to_l2, NEED_SVM, 0},
+	{"intr_behind_shadow", "15.21.5", intr_delivered_behind_shadow, NEED_SVM, 0},
+	{"intr_behind_shadow_masking", "15.21.5", intr_delivered_behind_shadow, NEED_SVM, l2_nops},
 	{"intr_exit_while_l2_if_clear", "15.21.1", intr_exit_while_l2_if_clear, NEED_SVM, 0},
 	{"nmi_exit_pending", "15.13.2", nmi_exit_pending, NEED_SVM, 0},
 	{"nmi_delivered_to_l2", "15.13.2", nmi_delivered_to_l2, NEED_SVM, 0},

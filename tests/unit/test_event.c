@@ -156,12 +156,14 @@ static const struct {
 	{NMI | SHADOW, EVENT_SOON},
 	{NMI | BLOCKED, EVENT_NOTHING},
 	{NMI | I_NMI | IRQ | I_INTR | IF, EVENT_EXIT_NMI},
-	/* V_INTR_MASKING=1: L1's IF at VMRUN decides, L2's IF and shadow do not (15.21.1). */
+	/* V_INTR_MASKING=1: L1's IF at VMRUN decides, L2's IF does not (15.21.1); the shadow holds what L2 itself takes. */
 	{IRQ | I_INTR | MASKING | L1_IF, EVENT_EXIT_INTR},
 	{IRQ | I_INTR | MASKING | L1_IF | SHADOW, EVENT_EXIT_INTR},
 	{IRQ | I_INTR | MASKING | IF, EVENT_NOTHING},
 	{IRQ | I_INTR | MASKING | L1_IF | INJECTING, EVENT_SOON},
 	{IRQ | MASKING | L1_IF, EVENT_INJECT_IRQ},
+	{IRQ | MASKING | L1_IF | SHADOW, EVENT_SOON},
+	{IRQ | MASKING | L1_IF | SHADOW | VIRQ | IF, EVENT_SOON},
 	/* V_INTR_MASKING=0: L2's IF decides. */
 	{IRQ | I_INTR | IF, EVENT_EXIT_INTR},
 	{IRQ | I_INTR | L1_IF, EVENT_WINDOW},
@@ -222,7 +224,7 @@ static bool has_cause(uint64_t s, enum event_action action)
 	case EVENT_TAKE_INIT: return (s & INIT) && !(l2 && s & I_INIT) && !(s & IN_SMM);
 	case EVENT_TAKE_SMI: return smi && !(s & SHADOW) && (!l2 || !(s & I_SMI) || s & LOCKED);
 	case EVENT_INJECT_NMI: return (s & NMI) && !(s & (BLOCKED | SHADOW)) && !(l2 && s & I_NMI);
-	case EVENT_INJECT_IRQ: return (s & IRQ) && (l2 ? l2_irq_open && !(s & I_INTR) : (s & IF) && !(s & SHADOW));
+	case EVENT_INJECT_IRQ: return (s & IRQ) && !(s & SHADOW) && (l2 ? l2_irq_open && !(s & I_INTR) : s & IF);
 	case EVENT_INJECT_VIRQ: return l2 && virq && (s & IF) && !(s & (SHADOW | I_VINTR));
 	case EVENT_INJECT_VNMI: return l2 && (s & VNMI) && !(s & (VNMI_MASKED | VGIF_OFF | SHADOW));
 	case EVENT_EXIT_INIT: return l2 && (s & INIT) && (s & I_INIT);
