@@ -231,6 +231,8 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_TOP_MEM2:
 	case MSR_NB_CFG: /* Linux widens PCI configuration accesses by it; there are no devices */
 	case MSR_INT_PENDING:
+	case MSR_SMM_ADDR: /* no memory is set apart for SMM, nor can be */
+	case MSR_SMM_MASK:
 		return true;
 	default:
 		return unknown_msr(v, msr, "read");

@@ -6,6 +6,8 @@
 #include "smm.h"
 #include "vm.h"
 
+#define MSR_SMM_ADDR 0xC0010112u
+#define MSR_SMM_MASK 0xC0010113u
 #define MSR_SMM_CTL 0xC0010116u
 #define SMM_CTL_DISMISS BIT(0)
 #define SMM_CTL_ENTER BIT(1)
@@ -427,6 +429,23 @@ static void read_ctl(uint64_t unused UNUSED)
 	rdmsr(MSR_SMM_CTL);
 }
 
+/* No range is protected, and every CPU with SVM has the MSRs that say so. */
+static uint64_t msr_value;
+
+static void read_msr(uint64_t msr)
+{
+	msr_value = rdmsr((uint32_t)msr);
+}
+
+static void smm_no_tseg(const struct scenario *s UNUSED)
+{
+	for (uint32_t msr = MSR_SMM_ADDR; msr <= MSR_SMM_MASK; msr++) {
+		expect_item(msr);
+		expect("RDMSR faults", trap_catch(read_msr, msr).taken, 0);
+		expect("value, valid bits", msr_value & 3, 0);
+	}
+}
+
 static void smm_lock(const struct scenario *s UNUSED)
 {
 	struct vm *v = vm_that_sends();
@@ -465,6 +484,7 @@ SCENARIOS("t_smm") {
 	{"smm_l2_often", "15.22.2", smm_l2_often, NEED_SVM, 0},
 	{"smm_l2_rsm", "15.9", smm_l2_rsm, NEED_SVM, 0},
 	{"smm_rsm_refused", "10.4", smm_rsm_refused, NEED_SVM, 0},
+	{"smm_no_tseg", "10.2.5", smm_no_tseg, 0, 0},
 	{"smm_lock", "15.13.3", smm_lock, NEED_SVM, 0},
 };
 SCENARIO_COUNT;
