@@ -49,8 +49,8 @@ static enum event_action l1_event(const struct nested *n, const struct event_vie
 	return EVENT_INJECT_IRQ;
 }
 
-/* L1's own interrupt while L2 runs (APM2 15.21.1). The exit does not wait for the end of a shadow, since L2 goes on in
- * it (15.21.5); an interrupt that L2 itself takes does. */
+/* L1's own interrupt while L2 runs (APM2 15.21.1). V_INTR_MASKING is about IF alone: an interrupt that L2 itself takes
+ * waits for the end of its shadow (15.21.5). The exit then need not, since L2 goes on in the same shadow. */
 static enum event_action l1_irq_in_l2(const struct nested *n, const struct event_view *view)
 {
 	bool masking = (n->snap.control.v_intr & V_INTR_MASKING) != 0;

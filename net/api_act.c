@@ -90,13 +90,6 @@ static enum http_produced produce_gone(struct http_conn *c, struct text_out *out
 	return plane->guest(c->at.id, &g) ? HTTP_WAIT : produce_done(c, out);
 }
 
-static enum http_produced produce_ended(struct http_conn *c, struct text_out *out)
-{
-	struct plane_guest g;
-
-	return plane->guest(c->at.id, &g) && g.active ? HTTP_WAIT : produce_done(c, out);
-}
-
 enum http_status api_guest_destroy(struct http_conn *c)
 {
 	enum http_status status = act(c, plane->destroy);
@@ -113,11 +106,7 @@ enum http_status api_guest_start(struct http_conn *c)
 
 enum http_status api_guest_stop(struct http_conn *c)
 {
-	enum http_status status = act(c, plane->stop);
-
-	if (status == HTTP_OK)
-		c->produce = produce_ended;
-	return status;
+	return act(c, plane->stop);
 }
 
 enum http_status api_guest_reset(struct http_conn *c)

@@ -229,7 +229,7 @@ static bool machine_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_SYSCFG:
 	case MSR_TOP_MEM:
 	case MSR_TOP_MEM2:
-	case MSR_NB_CFG: /* Linux widens PCI configuration accesses by it; there are no devices */
+	case MSR_NB_CFG: /* Linux widens PCI configuration accesses by it; there is no PCI device */
 	case MSR_INT_PENDING:
 	case MSR_SMM_ADDR: /* no memory is set apart for SMM, nor can be */
 	case MSR_SMM_MASK:

@@ -42,7 +42,8 @@ $(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_replay,$(target))))
 FUZZ_HEADERS := $(wildcard nested/*.h include/*.h include/amd/*.h drivers/*.h net/*.h tests/unit/*.h tests/fuzz/*.h)
 
 define fuzz_program
-$(FUZZ_OUT)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $(FUZZ_SOURCES) $(FUZZ_SOURCES_$(1)) $(FUZZ_HEADERS)
+$(FUZZ_OUT)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $(FUZZ_SOURCES) $(FUZZ_SOURCES_$(1)) $(FUZZ_HEADERS) \
+		| $(DEPS_STAMP) $(if $(FUZZ_LWIP_$(1)),$(LWIP_READY))
 	tools/install_packages.sh clang libclang-rt-dev
 	mkdir -p $$(@D)
 	clang $(FUZZ_CFLAGS) $(if $(FUZZ_LWIP_$(1)),$(LWIP_CFLAGS) -w) -o $$@ $$(filter %.c,$$^) $(FUZZ_LWIP_$(1))

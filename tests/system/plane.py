@@ -362,11 +362,14 @@ def step_flood(run, console):
             enough.set()
             flood.join()
         took = time.monotonic() - begin
+        check(not peer.error, f"the flood ended: {peer.error}")
         plane.wait(30)
         taken = plane.counter("nestling_net_received_frames_total") - before
         print(f"\n{run.name}: {attack.__name__}: {peer.sent} frames in {took:.0f} s, {taken:.0f} of them taken, "
               f"guest and monitor answered {rounds} times", flush=True)
-        check(taken > peer.sent / 10, f"the flood did not arrive: {taken:.0f} frames of {peer.sent} were taken")
+        check(peer.sent > wire.RATE * took / 2, f"only {peer.sent} frames were sent")
+        check(taken > peer.sent / 10, f"the flood did not arrive: {taken:.0f} frames were taken")
+        check(rounds > took / 10, f"guest and monitor answered only {rounds} times")
     # A connection and an upload, as ever.
     body = random.randbytes(300000)
     plane.do("PUT", "/api/files/after", body)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""tests/system/wire.py - frames for the card that QEMU's user network cannot carry: what nobody should send (Flood), and
-a peer that asks by mDNS and at the IPv6 link-local address (Wire). All ends are on the loopback.
+"""tests/system/wire.py - frames for the card that QEMU's user network cannot carry: what nobody should send (Flood),
+and a peer that asks by mDNS and at the IPv6 link-local address (Wire). All ends are on the loopback.
 """
 import random
 import socket
@@ -49,27 +49,31 @@ def frame6(to, protocol, payload, checksum_at):
 
 
 class Flood:
-    """Frames to the card from nowhere. QEMU's filter-redirector wants each behind its length. They are reproducible: the
-    seed is fixed."""
+    """Frames to the card from nowhere. QEMU's filter-redirector wants each behind its length. They are reproducible:
+    the seed is fixed."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.random = random.Random(7)
-        self.sent = 0
+        self.sent, self.error = 0, None
 
     def frame(self, kind, payload):
         source = bytes((2, 0, 0, 0, 0, self.random.randrange(4)))
         return GUEST_MAC + source + struct.pack(">H", kind) + payload
 
     def attack(self, enough, make):
-        """RATE frames a second until `enough`, a threading.Event, is set."""
+        """RATE frames a second until `enough`, a threading.Event, is set. What ends it before is in `error`: the rest
+        of a frame may be missing then, so that nothing can be sent any more."""
         begin, self.sent = time.monotonic(), 0
-        while not enough.is_set():
-            for _ in range(int((time.monotonic() - begin) * RATE) - self.sent):
-                frame = make()
-                self.socket.sendall(struct.pack(">I", len(frame)) + frame)
-                self.sent += 1
-            time.sleep(0.002)
+        try:
+            while not enough.is_set():
+                while self.sent < (time.monotonic() - begin) * RATE and not enough.is_set():
+                    frame = make()
+                    self.socket.sendall(struct.pack(">I", len(frame)) + frame)
+                    self.sent += 1
+                time.sleep(0.002)
+        except OSError as e:
+            self.error = e
 
     def syn_flood(self, enough):
         """SYNs from addresses that do not exist, on this network and beyond."""

@@ -195,7 +195,7 @@ size_t rig_typed_len, rig_type_room = SIZE_MAX;
 unsigned rig_actions, rig_pins;
 bool rig_upload_open, rig_linux_exists = true, rig_guest_lingers;
 unsigned rig_create_ms;
-static bool tiny_exists = true, tiny_ended;
+static bool tiny_exists = true;
 static char output[PLANE_CONSOLE_MAX];
 static uint64_t written;
 static uint8_t *upload, *kept;
@@ -210,7 +210,6 @@ void rig_guest_says(const char *text, size_t len)
 void rig_guest_exists(bool exists)
 {
 	tiny_exists = exists;
-	tiny_ended = false;
 }
 
 static void op_host(struct plane_host *h)
@@ -226,8 +225,7 @@ static bool op_guest_at(unsigned n, uint32_t *id)
 
 static bool op_guest(uint32_t id, struct plane_guest *g)
 {
-	*g = (struct plane_guest){.id = id, .number = id, .state = "running", .active = !(id == 2 && tiny_ended), .vcpus = 2,
-				  .uptime_ns = 1,
+	*g = (struct plane_guest){.id = id, .number = id, .state = "running", .active = true, .vcpus = 2, .uptime_ns = 1,
 				  .console_written = written, .memory = MIB(64)};
 	snprintf(g->name, sizeof(g->name), "%s", id == 1 ? "linux" : "tiny");
 	snprintf(g->end_reason, sizeof(g->end_reason), "a \"reason\"\n\xC3");
@@ -340,12 +338,6 @@ static enum plane_result op_act(uint32_t id, struct plane_error *error)
 	return PLANE_OK;
 }
 
-static enum plane_result op_stop(uint32_t id, struct plane_error *error)
-{
-	tiny_ended |= id == 2 && !rig_guest_lingers;
-	return op_act(id, error);
-}
-
 static enum plane_result op_destroy(uint32_t id, struct plane_error *error)
 {
 	tiny_exists &= id != 2 || rig_guest_lingers;
@@ -414,7 +406,7 @@ static const struct plane_ops ops = {
 	.host = op_host, .guest_at = op_guest_at, .guest_find = op_guest_find, .guest = op_guest, .vcpu = op_vcpu,
 	.exit_kinds = 200, .refusal_kinds = 60, .exits = op_exits, .refusals = op_refusals, .file_at = op_file_at,
 	.upload_begin = op_upload_begin, .upload_end = op_upload_end, .file_remove = op_file_remove,
-	.file_pin = op_file_pin, .file_unpin = op_file_unpin, .create = op_create, .start = op_act, .stop = op_stop,
+	.file_pin = op_file_pin, .file_unpin = op_file_unpin, .create = op_create, .start = op_act, .stop = op_act,
 	.reset = op_act, .destroy = op_destroy, .console_read = op_console_read, .console_write = op_console_write,
 	.monitor_open = op_monitor_open, .monitor_close = op_monitor_close, .monitor_write = op_monitor_write,
 	.monitor_read = op_monitor_read,

@@ -40,8 +40,8 @@ extern unsigned rig_actions;       /* calls that change a guest or a file */
 extern bool rig_upload_open;
 extern unsigned rig_pins;
 void rig_guest_says(const char *text, size_t len);
-void rig_guest_exists(bool exists); /* and runs */
-extern bool rig_guest_lingers;     /* it does not end at once when it is told to */
+void rig_guest_exists(bool exists);
+extern bool rig_guest_lingers;     /* it is not gone at once when it is destroyed */
 extern bool rig_linux_exists;      /* the other guest, which was made first */
 extern unsigned rig_create_ms;     /* how long making a guest takes */
 

@@ -86,29 +86,6 @@ static void test_actions(void **state)
 	rig_guest_exists(true);
 }
 
-/* What asks for the end of a guest is answered when that has come. */
-static void test_the_end_is_waited_for(void **state)
-{
-	static const char *const requests[] = {"POST /api/guests/tiny/stop", "DELETE /api/guests/tiny"};
-
-	(void)state;
-	for (unsigned i = 0; i < ARRAY_COUNT(requests); i++) {
-		struct peer_conn *c = open_conn(HTTP_PORT);
-		char text[256];
-
-		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n", requests[i]);
-		rig_guest_lingers = true;
-		peer_text(c, text);
-		assert_true(peer_expect(c, "200 OK", 100));
-		assert_false(peer_expect(c, "0\r\n\r\n", 2000));
-		rig_guest_exists(false);
-		assert_true(peer_expect(c, "{}\n\r\n0\r\n\r\n", 100));
-		rig_guest_exists(true);
-		rig_guest_lingers = false;
-		peer_free(c);
-	}
-}
-
 static unsigned count(const struct peer_conn *c, const char *text)
 {
 	unsigned n = 0;
@@ -116,6 +93,47 @@ static unsigned count(const struct peer_conn *c, const char *text)
 	for (const char *at = c->got; (at = strstr(at, text)); at++)
 		n++;
 	return n;
+}
+
+/* DELETE is answered when the guest is gone; the head of the answer before that. What is asked behind it waits, too. */
+static void test_the_end_is_waited_for(void **state)
+{
+	static const char *const versions[] = {"1.1", "1.0"}, *const ends[] = {"{}\n\r\n0\r\n\r\n", "{}\n"};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(versions); i++) {
+		struct peer_conn *c = open_conn(HTTP_PORT);
+		char text[256];
+
+		snprintf(text, sizeof(text), "DELETE /api/guests/tiny HTTP/%s\r\nHost: x\r\n" AUTH "\r\n"
+			 "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", versions[i]);
+		rig_guest_lingers = true;
+		peer_text(c, text);
+		assert_true(peer_expect(c, "200 OK", 100));
+		assert_false(peer_expect(c, "{}", 2000));
+		assert_int_equal(count(c, "404"), 0);
+		rig_guest_exists(false);
+		assert_true(peer_expect(c, ends[i], 100));
+		rig_run_ms(20);
+		assert_int_equal(count(c, "404"), i == 0);
+		rig_guest_exists(true);
+		rig_guest_lingers = false;
+		peer_free(c);
+	}
+}
+
+/* A guest that does not go holds nobody's connection for ever. */
+static void test_the_end_that_does_not_come(void **state)
+{
+	struct peer_conn *c = open_conn(HTTP_PORT);
+
+	(void)state;
+	rig_guest_lingers = true;
+	peer_text(c, "DELETE /api/guests/tiny HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n");
+	rig_run_ms(30000);
+	assert_true(c->reset);
+	rig_guest_lingers = false;
+	peer_free(c);
 }
 
 /* A guest that goes, or comes, while an answer is made changes nothing in what is said of the others. */
@@ -437,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_405_names_the_methods),
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_the_end_is_waited_for),
+		cmocka_unit_test(test_the_end_that_does_not_come),
 		cmocka_unit_test(test_guests_that_go_while_they_are_listed),
 		cmocka_unit_test(test_a_long_turn_keeps_nobody_waiting),
 		cmocka_unit_test(test_keep_alive_and_pipelining),
