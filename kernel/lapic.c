@@ -30,6 +30,7 @@ enum lapic_reg {
 
 #define SPURIOUS_ENABLE BIT32(8)
 #define LVT_MASKED BIT32(16)
+#define LVT_TIMER_PERIODIC BIT32(17)
 #define TIMER_DIVIDE_1 0xBu
 #define ICR_FIXED (0u << 8)
 #define ICR_NMI (4u << 8)
@@ -115,7 +116,7 @@ void lapic_init_this_cpu(void)
 	reg_write(REG_SPURIOUS, SPURIOUS_ENABLE | IRQ_SPURIOUS);
 	reg_write(REG_TIMER_INITIAL, 0);
 	reg_write(REG_TPR, 0);
-	reg_write(REG_LVT_TIMER, IRQ_TIMER); /* one-shot; silent while its count is 0 */
+	reg_write(REG_LVT_TIMER, LVT_TIMER_PERIODIC | IRQ_TIMER); /* silent while its count is 0 */
 	reg_write(REG_LVT_LINT0, LVT_MASKED); /* the legacy PIC; it is masked as well */
 	reg_write(REG_LVT_ERROR, LVT_MASKED);
 	reg_write(REG_TIMER_DIVIDE, TIMER_DIVIDE_1);

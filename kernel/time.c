@@ -26,6 +26,7 @@ enum {
 };
 
 #define PIT_START 0xFFFFu
+#define PERIOD_MIN_NS (20 * NS_PER_US)
 /* No TSC runs 2^34 ticks in a window: then the reference stands still. */
 #define STUCK_AFTER_TICKS BIT(34)
 
@@ -136,11 +137,12 @@ uint64_t time_tsc_khz(void)
 	return tsc_khz;
 }
 
-/* Rounds up, so that the interrupt does not come a tick before the time. */
+/* Rounds up, so that the interrupt does not come a tick before the time. The timer goes on in periods of the same
+ * length until it is set anew, since QEMU may forget the interrupt (docs/engines.md): then the next one counts. */
 static void start_timer(uint64_t deadline)
 {
 	uint64_t now = time_now_ns();
-	uint64_t left = deadline > now ? deadline - now : 0;
+	uint64_t left = max_u64(deadline, now + PERIOD_MIN_NS) - now;
 
 	lapic_timer_start((uint32_t)min_u64(mul_32_32(left, lapic_per_ns) + 1, UINT32_MAX));
 }
@@ -164,8 +166,8 @@ static void timer_interrupt(void)
 	struct percpu *cpu = this_cpu();
 
 	if (cpu->timer_deadline == UINT64_MAX)
-		return;
-	if (time_now_ns() < cpu->timer_deadline)
+		lapic_timer_start(0); /* a period later, and nobody has set it anew */
+	else if (time_now_ns() < cpu->timer_deadline)
 		start_timer(cpu->timer_deadline);
 	else
 		cpu->timer_deadline = UINT64_MAX;

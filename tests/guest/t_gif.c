@@ -6,6 +6,8 @@
 #define VEC_IPI 0x40
 #define VEC_TIMER 0x41
 #define TIMER_SOON 200000u
+#define ALARMS 200u
+#define ALARM_VMRUNS 300000u	/* until one counts as lost */
 #define LOOPS "mov ecx, 100000000; 1: pause; loop 1b"
 
 L2_CODE(l2_nothing, "");
@@ -190,6 +192,27 @@ static void intr_delivered_behind_shadow(const struct scenario *s)
 	expect("taken in L1", trap_count[VEC_IPI], 0);
 }
 
+/* Each alarm comes, however many VMRUNs and #VMEXITs there are meanwhile. */
+static void timer_beside_vmruns(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_nothing);
+	bool came = true;
+
+	v->vmcb->tlb_control = 0;
+	sti();
+	for (unsigned i = 1; i <= ALARMS && came; i++) {
+		lapic_timer_once(VEC_TIMER, TIMER_SOON);
+		for (unsigned n = 0; trap_count[VEC_TIMER] < i && n < ALARM_VMRUNS; n++) {
+			v->vmcb->rip = pa(l2_nothing);
+			clgi();
+			vmrun_raw(pa(v->vmcb), &v->regs);
+			stgi();
+		}
+		came = expect("alarms that came", trap_count[VEC_TIMER], i);
+	}
+	cli();
+}
+
 static void intr_exit_while_l2_if_clear(const struct scenario *s UNUSED)
 {
 	struct vm *v = vm_new(l2_cli_loop);
@@ -324,6 +347,7 @@ SCENARIOS("t_gif") {
 	{"intr_delivered_to_l2", "15.13.1", intr_delivered_to_l2, NEED_SVM, 0},
 	{"intr_behind_shadow", "15.21.5", intr_delivered_behind_shadow, NEED_SVM, 0},
 	{"intr_behind_shadow_masking", "15.21.5", intr_delivered_behind_shadow, NEED_SVM, l2_nops},
+	{"intr_timer_beside_vmruns", "15.13.1", timer_beside_vmruns, NEED_SVM, 0},
 	{"intr_exit_while_l2_if_clear", "15.21.1", intr_exit_while_l2_if_clear, NEED_SVM, 0},
 	{"nmi_exit_pending", "15.13.2", nmi_exit_pending, NEED_SVM, 0},
 	{"nmi_delivered_to_l2", "15.13.2", nmi_delivered_to_l2, NEED_SVM, 0},
