@@ -20,7 +20,7 @@ void lapic_send_nmi(uint32_t apic_id);
 /* Does nothing before lapic_init_this_cpu(). */
 void lapic_send_nmi_to_others(void);
 
-/* One-shot, counts down at the timer's full rate; 0 stops it. Interrupts with IRQ_TIMER at zero. */
+/* Counts down at the timer's full rate, again and again; 0 stops it. Interrupts with IRQ_TIMER at each zero. */
 void lapic_timer_start(uint32_t count);
 uint32_t lapic_timer_left(void);
 

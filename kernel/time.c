@@ -26,7 +26,7 @@ enum {
 };
 
 #define PIT_START 0xFFFFu
-#define PERIOD_MIN_NS (20 * NS_PER_US)
+#define PERIOD_MIN_NS (20 * NS_PER_US) /* QEMU catches up with each period that it has missed */
 /* No TSC runs 2^34 ticks in a window: then the reference stands still. */
 #define STUCK_AFTER_TICKS BIT(34)
 

@@ -81,7 +81,7 @@ static enum http_status act(struct http_conn *c, enum plane_result (*action)(uin
 	return HTTP_OK;
 }
 
-/* The CPUs of a guest leave it in their own time. The answer comes when they have, so that whoever sees it can destroy
+/* The CPUs of a guest leave it in their own time. The answer ends when they have, so that whoever sees that can remove
  * the guest's files or use its name. */
 static enum http_produced produce_gone(struct http_conn *c, struct text_out *out)
 {

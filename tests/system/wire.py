@@ -72,7 +72,7 @@ class Flood:
                     self.socket.sendall(struct.pack(">I", len(frame)) + frame)
                     self.sent += 1
                 time.sleep(0.002)
-        except OSError as e:
+        except Exception as e: # it is a thread of its own: step_flood() looks
             self.error = e
 
     def syn_flood(self, enough):

@@ -130,7 +130,9 @@ static void test_the_end_that_does_not_come(void **state)
 	(void)state;
 	rig_guest_lingers = true;
 	peer_text(c, "DELETE /api/guests/tiny HTTP/1.1\r\nHost: x\r\n" AUTH "\r\n");
-	rig_run_ms(30000);
+	rig_run_ms(15000);
+	assert_false(c->reset);
+	rig_run_ms(10000);
 	assert_true(c->reset);
 	rig_guest_lingers = false;
 	peer_free(c);
