@@ -16,8 +16,8 @@ uint64_t time_now_ns(void);
 uint64_t time_ns_at(uint64_t tsc);
 uint64_t time_tsc_khz(void);
 
-/* IRQ_TIMER on this CPU at that time, but not within 20 microseconds from now, and maybe once more after it. One deadline
- * per CPU: a new one replaces the old one, UINT64_MAX disarms. */
+/* IRQ_TIMER on this CPU at that time, but not within 20 microseconds from now, and maybe once more after it. One
+ * deadline per CPU: a new one replaces the old one, UINT64_MAX disarms. */
 void time_arm_ns(uint64_t deadline);
 
 /* Spins. For hardware set-up only. */
