@@ -22,15 +22,12 @@ extern svm_exit
 ; IF=1 with GIF=0 lets physical interrupts end the guest's run (V_INTR_MASKING) and nothing else; L0 handles exits with
 ; it. vcpu_ready() sets it, so that the shadow of its STI is long over at VMRUN and cannot leak into the guest.
 ;   rdi  v; kept on the stack while the guest has all registers
-; Stack below the return address: rbx rbp r12 r13 r14 r15, v.
+; Of all registers callers expect RBP alone to be kept (NO_SAVED_REGS in the Makefile).
+; Stack below the return address: rbp, rbp again, v.
 global svm_loop
 svm_loop:
-	push rbx
 	push rbp
-	push r12
-	push r13
-	push r14
-	push r15
+	push rbp			; aligned for the call
 	push rdi
 	mov [rdi + VCPU_STACK], rsp
 global svm_enter
@@ -74,12 +71,8 @@ svm_vmrun_return:
 	call svm_exit
 	cli
 	pop rdi
-	pop r15
-	pop r14
-	pop r13
-	pop r12
 	pop rbp
-	pop rbx
+	pop rbp
 	ret
 
 ; void svm_vmload(hpa_t vmcb), void svm_vmsave(hpa_t vmcb)

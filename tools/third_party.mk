@@ -59,7 +59,8 @@ LWIP_PARTS += $(patsubst $(LWIP_DIR)/src/%.c,%,$(wildcard $(LWIP_DIR)/src/apps/m
 LWIP_OBJS := $(LWIP_PARTS:%=$(THIRD_PARTY)/obj/lwip/%.o)
 
 LWIP_OWN_CFLAGS := -std=gnu11 -O2 -g -w -ffreestanding -fno-pic -fno-pie -fno-strict-aliasing -fno-common \
-	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only \
+	$(NO_SAVED_REGS)
 
 $(THIRD_PARTY)/lwip-2.1.3/src/include/lwip/init.h: | $(ZYDIS_DIR)/include/Zydis/Zydis.h
 	@tools/third_party.sh lwip $(LWIP_VERSION) $(LWIP_SHA256) $(THIRD_PARTY)/lwip-2.1.3
