@@ -7,7 +7,7 @@
 #include "state.h"
 
 /* Raised whenever the meaning of the bytes below changes; an image of another version is refused. */
-#define NESTED_IMAGE_VERSION 2u
+#define NESTED_IMAGE_VERSION 3u
 
 /* With L2 inside, value.snap is not VMCB12 as it was at VMRUN but as it would have to be for a VMRUN that goes on where
  * L2 stands: L2's state, shadow, V_INTR word, and EVENTINJ only if that VMRUN has not entered L2 yet. */

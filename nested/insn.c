@@ -20,7 +20,7 @@ void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, u
 {
 	memset(n, 0, sizeof(*n));
 	n->caps = *caps;
-	nested_offer(&n->caps, caps->features);
+	nested_offer(n, caps->features);
 	n->gif = true;
 	n->tsc_ratio = TSC_RATIO_ONE;
 	nested_smm_power_on(n);

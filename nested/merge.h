@@ -25,9 +25,9 @@ static inline void icpt_set_pair(uint32_t *words, unsigned pair, uint64_t both)
 }
 
 /* vmcb12.c: the only reader and writer of L1's VMCB. */
-bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at);
+bool vmcb12_snapshot(struct vmcb12 *snap, const struct vmcb_control *known, struct port *port, l1pa_t at);
 /* The same from a snapshot that may hold anything. */
-void vmcb12_sanitise(struct vmcb12 *snap, const struct nested_caps *caps, const struct vmcb12 *from);
+void vmcb12_sanitise(struct vmcb12 *snap, const struct vmcb_control *known, const struct vmcb12 *from);
 /* The state that VMRUN loads, and nothing else of a save area. */
 void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from);
 bool vmcb12_write_refused(struct port *port, l1pa_t at);

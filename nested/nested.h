@@ -18,7 +18,7 @@ void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, u
 /* INIT or RESET of the vCPU: as if no VMRUN had been (VM_CR.LOCK and SVMDIS survive INIT as the manual says). */
 void nested_reset(struct nested *n);
 /* What L1 is offered: CPUID Fn8000_000A EDX, and what of VMCB12 counts with that. Part of nested_init(). */
-void nested_offer(struct nested_caps *caps, uint32_t features);
+void nested_offer(struct nested *n, uint32_t features);
 
 /* --- VMRUN: vmrun.c --- */
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/offer.c - what of VMCB12 means something to an L1 that was offered these features. Decided once, so that the
  * copy at each VMRUN only has to mask. Manual: APM2 15.30 (features), appendix B (fields). Next: vmcb12.c. */
+#include <string.h>
+
 #include <amd/cpuid.h>
 
 #include "nested.h"
@@ -11,13 +13,24 @@
 #define PAUSE_THRESHOLD BITS(15, 0)
 #define PAUSE_COUNT BITS(31, 16)
 
-void nested_offer(struct nested_caps *caps, uint32_t features)
+/* What SVM has whatever the features. */
+static void know_basics(struct vmcb_control *known, const uint32_t *intercepts)
 {
-	struct vmcb12_known *known = &caps->known;
+	*known = (struct vmcb_control){
+		.iopm_base = ~PAGE_MASK, .msrpm_base = ~PAGE_MASK, .tsc_offset = UINT64_MAX, .asid = UINT32_MAX,
+		.tlb_control = TLB_CONTROL_MASK, .v_intr = V_INTR_BASIC, .int_shadow = INT_SHADOW_ACTIVE,
+		.eventinj = ~EVENT_RESERVED, .ncr3 = UINT64_MAX, .nrip = UINT64_MAX,
+	};
+	memcpy(known->intercept, intercepts, sizeof(known->intercept));
+}
 
-	caps->features = features;
-	*known = (struct vmcb12_known){.v_intr = V_INTR_BASIC};
-	if (caps->eraps)
+void nested_offer(struct nested *n, uint32_t features)
+{
+	struct vmcb_control *known = &n->known;
+
+	n->caps.features = features;
+	know_basics(known, n->caps.intercepts);
+	if (n->caps.eraps)
 		known->erap = ERAP_ALLOW_LARGER | ERAP_CLEAR;
 	if (features & SVM_FEAT_VGIF)
 		known->v_intr |= V_INTR_GIF | V_INTR_GIF_ENABLE;

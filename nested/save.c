@@ -186,7 +186,7 @@ static void take_value(struct nested *n, const struct nested_value *value)
 	memcpy(&n->value, value, sizeof(n->value));
 	memset(&n->snap, 0, sizeof(n->snap));
 	if (n->in_l2)
-		vmcb12_sanitise(&n->snap, &n->caps, &value->snap);
+		vmcb12_sanitise(&n->snap, &n->known, &value->snap);
 	else
 		forget_l2(&n->value);
 	n->v_intr12 = n->snap.control.v_intr;

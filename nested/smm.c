@@ -284,7 +284,7 @@ static bool resume_l2(struct nested *n, struct port *port, const struct smram_sa
 
 	vmcb_copy_state(l1, &n->smm.host);
 	l1->g_pat = pat;
-	if (!vmcb12_snapshot(&n->snap, &n->caps, port, l1pa(m->vmcb_pa)))
+	if (!vmcb12_snapshot(&n->snap, &n->known, port, l1pa(m->vmcb_pa)))
 		return false;
 	segments_in(m, &n->snap.save, l1);
 	registers_in(m, &n->snap.save, cpu->gpr);
@@ -292,7 +292,7 @@ static bool resume_l2(struct nested *n, struct port *port, const struct smram_sa
 	n->snap.save.g_pat = m->guest_pat;
 	if (c->misc2 & MISC2_LBR)
 		vmcb_copy_lbr(&n->snap.save, &n->smm.host);
-	c->v_intr = (c->v_intr & ~V_INTR_LIVE) | (m->v_intr & V_INTR_LIVE & n->caps.known.v_intr);
+	c->v_intr = (c->v_intr & ~V_INTR_LIVE) | (m->v_intr & V_INTR_LIVE & n->known.v_intr);
 	c->eventinj = 0;
 	c->int_shadow = 0;
 	c->tlb_control = TLB_CONTROL_ALL;

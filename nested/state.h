@@ -8,22 +8,15 @@
 
 #include <addr.h>
 #include <amd/vmcb.h>
+#include <wide.h>
 
 #include "npt02.h"
 #include "reason.h"
 #include "tlb02.h"
 
-/* Bits of VMCB12 that mean something with what is offered; all others are dropped from the copy. */
-struct vmcb12_known {
-	uint64_t v_intr, misc, misc2;
-	uint32_t pause; /* threshold and count as one word */
-	uint8_t erap;
-};
-
 /* What this L1 was offered; set once when its vCPU is made. */
 struct nested_caps {
 	uint32_t features;               /* CPUID Fn8000_000A EDX as L1 sees it; see nested_offer() */
-	struct vmcb12_known known;       /* follows from it */
 	uint32_t asid_count;             /* NASID as L1 sees it */
 	uint64_t phys_mbz;               /* physical address bits at or above L1's MAXPHYADDR */
 	uint64_t pdpte_mbz;              /* bits that a PDPTE of a PAE table must not have */
@@ -101,6 +94,8 @@ struct nested_value {
 
 struct nested {
 	struct nested_caps caps;  /*                                            set once */
+	struct vmcb_control known ALIGNED(sizeof(struct wide)); /* bits of VMCB12 that mean something, others are dropped
+								 * from the copy   offer.c */
 	union {
 		struct nested_value; /* its fields, as if they were declared here (-fms-extensions) */
 		struct nested_value value;

@@ -6,48 +6,45 @@
 #include <string.h>
 
 #include <amd/vmcb_access.h>
+#include <wide.h>
 
 #include "merge.h"
 
-/* The control fields that VMRUN reads, as far as this L1 was offered them. */
-static ALWAYS_INLINE void copy_control(struct vmcb_control *c, const struct vmcb_control *from, const struct nested_caps *caps)
+/* The parts of the control area that VMRUN reads, as far as this L1 was offered them (nested/offer.c). */
+static ALWAYS_INLINE void copy_control(struct vmcb_control *c, const struct vmcb_control *from,
+				       const struct vmcb_control *known)
 {
-#pragma GCC unroll 8
-	for (unsigned i = 0; i < ICPT_PAIRS; i++)
-		icpt_set_pair(c->intercept, i, icpt_pair(from->intercept, i) & icpt_pair(caps->intercepts, i));
-	c->pause = from->pause & caps->known.pause;
-	c->iopm_base = from->iopm_base & ~PAGE_MASK;
-	c->msrpm_base = from->msrpm_base & ~PAGE_MASK;
-	c->tsc_offset = from->tsc_offset;
-	c->asid = from->asid;
-	c->tlb_control = from->tlb_control & TLB_CONTROL_MASK;
-	c->erap = from->erap & caps->known.erap;
-	c->v_intr = from->v_intr & caps->known.v_intr;
-	c->int_shadow = from->int_shadow & INT_SHADOW_ACTIVE;
-	c->misc = from->misc & caps->known.misc;
-	c->eventinj = from->eventinj & ~EVENT_RESERVED;
-	c->ncr3 = from->ncr3;
-	c->misc2 = from->misc2 & caps->known.misc2;
-	c->nrip = from->nrip;
+#define PART(field)                                                                                \
+	_Static_assert(offsetof(struct vmcb_control, field) % sizeof(struct wide) == 0, #field);   \
+	wide_copy_and(&c->field, &from->field, (const struct wide *)&known->field)
+
+	PART(intercept[ICPT_CR]);
+	PART(intercept[ICPT_MISC2]);
+	PART(reserved_030); /* pause */
+	PART(iopm_base);
+	PART(tsc_offset); /* asid, tlb_control, erap */
+	PART(v_intr); /* int_shadow */
+	PART(misc);
+	PART(ghcb); /* eventinj */
+	PART(ncr3); /* misc2 */
+	PART(clean); /* nrip */
+#undef PART
 }
 
 /* The state that VMRUN loads (APM2 15.5.1). */
 static ALWAYS_INLINE void copy_save(struct vmcb_save *s, const struct vmcb_save *from)
 {
-	s->es = from->es;
-	s->cs = from->cs;
-	s->ss = from->ss;
-	s->ds = from->ds;
-	s->gdtr = from->gdtr;
-	s->idtr = from->idtr;
+	wide_copy(&s->es, &from->es);
+	wide_copy(&s->cs, &from->cs);
+	wide_copy(&s->ss, &from->ss);
+	wide_copy(&s->ds, &from->ds);
+	wide_copy(&s->gdtr, &from->gdtr);
+	wide_copy(&s->idtr, &from->idtr);
 	s->cpl = from->cpl;
 	s->efer = from->efer;
-	s->cr4 = from->cr4;
-	s->cr3 = from->cr3;
-	s->cr0 = from->cr0;
-	s->dr7 = from->dr7;
-	s->dr6 = from->dr6;
-	s->rflags = from->rflags;
+	wide_copy(&s->cr4, &from->cr4); /* cr3 */
+	wide_copy(&s->cr0, &from->cr0); /* dr7 */
+	wide_copy(&s->dr6, &from->dr6); /* rflags */
 	s->rip = from->rip;
 	s->rsp = from->rsp;
 	s->rax = from->rax;
@@ -57,20 +54,27 @@ static ALWAYS_INLINE void copy_save(struct vmcb_save *s, const struct vmcb_save 
 
 COLD void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from)
 {
+	struct wide kept;
+
+	wide_begin(&kept);
 	copy_save(to, from);
+	wide_end(&kept);
 }
 
 /* Copies VMCB12 at `at`. False when L1 has no RAM there: what the bus then reads, all ones, passes no check, so the
  * copy is left as it was. */
-bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct port *port, l1pa_t at)
+bool vmcb12_snapshot(struct vmcb12 *snap, const struct vmcb_control *known, struct port *port, l1pa_t at)
 {
 	const struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
+	struct wide kept;
 
 	if (unlikely(!vmcb12))
 		return false;
 	barrier(); /* between the two nothing is read twice, and after the second nothing at all */
-	copy_control(&snap->control, &vmcb12->control, caps);
+	wide_begin(&kept);
+	copy_control(&snap->control, &vmcb12->control, known);
 	copy_save(&snap->save, &vmcb12->save);
+	wide_end(&kept);
 	if (unlikely(snap->control.misc2 & MISC2_LBR))
 		vmcb_copy_lbr(&snap->save, &vmcb12->save);
 	barrier();
@@ -78,10 +82,14 @@ bool vmcb12_snapshot(struct vmcb12 *snap, const struct nested_caps *caps, struct
 }
 
 /* For save.c, which has a copy of a copy. */
-COLD void vmcb12_sanitise(struct vmcb12 *snap, const struct nested_caps *caps, const struct vmcb12 *from)
+COLD void vmcb12_sanitise(struct vmcb12 *snap, const struct vmcb_control *known, const struct vmcb12 *from)
 {
-	copy_control(&snap->control, &from->control, caps);
+	struct wide kept;
+
+	wide_begin(&kept);
+	copy_control(&snap->control, &from->control, known);
 	copy_save(&snap->save, &from->save);
+	wide_end(&kept);
 	if (snap->control.misc2 & MISC2_LBR)
 		vmcb_copy_lbr(&snap->save, &from->save);
 }
@@ -144,22 +152,19 @@ static void write_control(struct vmcb_control *c, const struct nested *n, const 
 /* The state that VMRUN loads, written back (APM2 15.6). */
 static void write_save(struct vmcb_save *s, const struct nested *n, const struct vmcb_save *l2)
 {
-	s->es = l2->es;
-	s->cs = l2->cs;
-	s->ss = l2->ss;
-	s->ds = l2->ds;
+	wide_copy(&s->es, &l2->es);
+	wide_copy(&s->cs, &l2->cs);
+	wide_copy(&s->ss, &l2->ss);
+	wide_copy(&s->ds, &l2->ds);
 	s->gdtr.limit = l2->gdtr.limit;
 	s->gdtr.base = l2->gdtr.base;
 	s->idtr.limit = l2->idtr.limit;
 	s->idtr.base = l2->idtr.base;
 	s->cpl = l2->cpl;
 	s->efer = l2->efer;
-	s->cr4 = l2->cr4;
-	s->cr3 = l2->cr3;
-	s->cr0 = l2->cr0;
-	s->dr7 = l2->dr7;
-	s->dr6 = l2->dr6;
-	s->rflags = l2->rflags;
+	wide_copy(&s->cr4, &l2->cr4); /* cr3 */
+	wide_copy(&s->cr0, &l2->cr0); /* dr7 */
+	wide_copy(&s->dr6, &l2->dr6); /* rflags */
 	s->rip = l2->rip;
 	s->rsp = l2->rsp;
 	s->rax = l2->rax;
@@ -173,11 +178,14 @@ bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, con
 		       const struct vmcb *vmcb02)
 {
 	struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
+	struct wide kept;
 
 	if (!vmcb12)
 		return false;
 	write_control(&vmcb12->control, n, exit, vmcb02);
+	wide_begin(&kept);
 	write_save(&vmcb12->save, n, &vmcb02->save);
+	wide_end(&kept);
 	if (unlikely(n->snap.control.misc2 & MISC2_LBR))
 		vmcb_copy_lbr(&vmcb12->save, &vmcb02->save);
 	return true;

@@ -232,7 +232,7 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 
 	CHECK(!n->in_l2);
 	n->vmrun_count++;
-	if (vmcb12_snapshot(&n->snap, &n->caps, port, vmcb12_pa))
+	if (vmcb12_snapshot(&n->snap, &n->known, port, vmcb12_pa))
 		reason = check_all(n, port, vmcb01);
 	if (unlikely(reason)) {
 		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);

@@ -21,7 +21,8 @@ union vmcb_insn {
 
 struct vmcb_control {
 	uint32_t intercept[ICPT_COUNT]; /* 000 */
-	uint8_t reserved_018[0x24];
+	uint8_t reserved_018[0x18];
+	uint8_t reserved_030[0xC];
 	union {
 		struct {
 			uint16_t pause_threshold; /* 03C */

@@ -107,7 +107,7 @@ static void exit_with(uint32_t features, bool np)
 {
 	struct vmcb *vmcb12 = rig_legal(rig, RIG_VMCB12), vmcb02;
 
-	nested_offer(&rig->n.caps, features);
+	nested_offer(&rig->n, features);
 	vmcb12->control.misc = np ? MISC_NP : 0;
 	vmcb12->control.v_intr = V_INTR_GIF_ENABLE | V_INTR_NMI_ENABLE;
 	vmcb12->control.intercept[ICPT_MISC1] |= ICPT1_NMI;

@@ -137,7 +137,7 @@ static void without_gmet(void **state)
 {
 	(void)state;
 	for (unsigned offered = 0; offered < 2; offered++) {
-		nested_offer(&rig->n.caps, offered ? RIG_FEATURES : RIG_FEATURES & ~SVM_FEAT_GMET);
+		nested_offer(&rig->n, offered ? RIG_FEATURES : RIG_FEATURES & ~SVM_FEAT_GMET);
 		map(PTE_W, NONE);
 		enter(MISC_NP | (offered ? 0 : MISC_GMET));
 		assert_int_equal(rig->vmcb02->control.misc, MISC_NP);
@@ -177,7 +177,7 @@ static void eraps(void **state)
 		for (unsigned bits = 0; bits < 4; bits++) {
 			rig_reset(rig, RIG_FEATURES, 0);
 			rig->n.caps.eraps = offered;
-			nested_offer(&rig->n.caps, RIG_FEATURES);
+			nested_offer(&rig->n, RIG_FEATURES);
 			rig_legal(rig, RIG_VMCB12)->control.erap = (uint8_t)(bits | 0xFC);
 			rig_enter(rig, RIG_VMCB12);
 			assert_int_equal(rig->n.snap.control.erap, offered ? bits : 0);

@@ -117,7 +117,7 @@ static void not_offered(void **state)
 	struct vmcb *vmcb12 = legal(true);
 
 	(void)state;
-	nested_offer(&rig->n.caps, RIG_FEATURES & ~SVM_FEAT_LBR_VIRT);
+	nested_offer(&rig->n, RIG_FEATURES & ~SVM_FEAT_LBR_VIRT);
 	rig_enter(rig, RIG_VMCB12);
 	assert_lbr(&rig->vmcb02->save, 0);
 	assert_true(rig_exit(rig, VMEXIT_VMMCALL));

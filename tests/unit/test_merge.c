@@ -355,7 +355,7 @@ static void soft_events_start_at_nrip(void **state)
 			struct vmcb *vmcb12 = rig_legal(rig, RIG_VMCB12);
 			bool moved = nrips && events[i].soft;
 
-			nested_offer(&rig->n.caps, nrips ? RIG_FEATURES : RIG_FEATURES & ~SVM_FEAT_NRIPS);
+			nested_offer(&rig->n, nrips ? RIG_FEATURES : RIG_FEATURES & ~SVM_FEAT_NRIPS);
 			vmcb12->save.cs.attr = SEG_D; /* INTO exists outside 64-bit mode only */
 			vmcb12->control.eventinj = events[i].event;
 			vmcb12->control.nrip = 0x7002;

@@ -123,11 +123,11 @@ static void no_filter(void **state)
 static void offered_in_part(void **state)
 {
 	(void)state;
-	nested_offer(&rig->n.caps, SVM_FEAT_NP);
+	nested_offer(&rig->n, SVM_FEAT_NP);
 	enter(10, 500);
 	assert_int_equal(route_pause(), ROUTE_L1);
 	assert_true(rig_exit(rig, VMEXIT_PAUSE));
-	nested_offer(&rig->n.caps, FILTER);
+	nested_offer(&rig->n, FILTER);
 	enter(10, 500);
 	assert_int_equal(passed(UINT64_MAX, UINT32_MAX), 9);
 }

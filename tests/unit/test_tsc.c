@@ -86,7 +86,7 @@ static void msr_rules(void **state)
 		assert_int_equal(write_ratio(BIT(bit)), bit < 40);
 		assert_int_equal(read_ratio(), bit < 40 ? BIT(bit) : TSC_RATIO_ONE);
 	}
-	nested_offer(&rig->n.caps, SVM_FEAT_NP);
+	nested_offer(&rig->n, SVM_FEAT_NP);
 	assert_false(nested_msr_read(&rig->n, MSR_TSC_RATIO, &value, &fault));
 	assert_false(nested_msr_write(&rig->n, MSR_TSC_RATIO, TSC_RATIO_ONE, &fault));
 }
