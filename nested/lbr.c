@@ -20,6 +20,8 @@ void lbr02_enter(struct nested *n, const struct vmcb *vmcb01, struct vmcb *vmcb0
 	vmcb02->save.dbgctl &= DEBUGCTL_KNOWN;
 	if (n->caps.hw_lbr)
 		vmcb02->control.misc2 |= MISC2_LBR;
+	if (!n->lbr_used)
+		nested_choose_anew(n);
 	n->lbr_used = true;
 }
 

@@ -35,10 +35,9 @@ bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, con
 		       const struct vmcb *vmcb02);
 
 /* merge.c */
-void vmcb02_refresh(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
-		    const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
-void vmcb02_build(struct vmcb *vmcb02, const struct vmcb12 *snap,
-		  const struct vmcb *vmcb01, const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
+void vmcb02_blank(struct vmcb *vmcb02);
+void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
+		 const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
 void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
 		       struct soft_event *soft);
 

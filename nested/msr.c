@@ -57,6 +57,7 @@ static bool write_tsc_ratio(struct nested *n, uint64_t value)
 	if (value & TSC_RATIO_MBZ)
 		return false;
 	n->tsc_ratio = value;
+	nested_choose_anew(n);
 	return true;
 }
 

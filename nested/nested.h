@@ -24,10 +24,10 @@ void nested_offer(struct nested *n, uint32_t features);
 
 /* What VMCB02 needs from L0 besides VMCB01: tables and intercepts that are ours whatever L1 asks for. */
 struct vmcb02_inputs {
-	const uint32_t *intercepts; /* ICPT_COUNT words: what L0 must see while L2 runs */
+	uint32_t intercepts[ICPT_COUNT] ALIGNED(sizeof(struct wide)); /* what L0 must see while L2 runs */
 	hpa_t iopm;                 /* all ones */
+	hpa_t msrpm02;              /* behind it, as in a VMCB */
 	const uint8_t *msrpm01;
-	uint8_t *msrpm02;
 	hpa_t npt01_root;
 	uint8_t apic_tpr;           /* CR8 of L1's APIC: what L2 reads when its interrupts are not masked virtually */
 };
@@ -41,6 +41,12 @@ enum vmrun_outcome {
 /* VMRUN by L1 at CPL 0 with a legal rAX, L1's RIP already past it. */
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
 				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02);
+
+/* Something has changed besides VMCB12 that VMCB02 is made of: TSC_RATIO, the use of DEBUGCTL. */
+static inline void nested_choose_anew(struct nested *n)
+{
+	n->npt02.drops++;
+}
 
 /* --- the full exit: exit_full.c --- */
 

@@ -205,7 +205,7 @@ static void take_l1(struct vmcb_save *to, const struct vmcb_save *from)
 static void build_l2(struct nested *n, const struct vmcb02_inputs *in, const struct vmcb *vmcb01,
 		     struct vmcb *vmcb02)
 {
-	memset(in->msrpm02, 0xFF, MSRPM_SIZE);
+	memset(hpa_ptr(in->msrpm02), 0xFF, MSRPM_SIZE);
 	vmrun_make_again(n, vmcb01, in, vmcb02);
 	vmcb02->save.g_pat = n->snap.save.g_pat;
 }
@@ -233,7 +233,7 @@ void nested_restore_memory(struct nested *n, struct port *port, const struct vmc
 
 	if (n->in_l2)
 		msrpm02_merge(port, l1pa(c->msrpm_base), (c->intercept[ICPT_MISC1] & ICPT1_MSR) != 0, in->msrpm01,
-			      in->msrpm02);
+			      hpa_ptr(in->msrpm02));
 }
 
 #define REFUSAL_TEXT(name, text) [RESTORE_##name] = text,

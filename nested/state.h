@@ -54,7 +54,9 @@ struct soft_event {
 /* What VMRUN chose last time for one of L1's ASIDs, and all that it chose it by. `changes` is how much had been dropped
  * and flushed: while that stands still the choice is good. Zero: nothing chosen yet, since no accepted VMRUN has ASID 0. */
 struct last_tables {
-	uint32_t asid12, asid;
+	uint32_t asid12;
+	uint16_t asid;
+	bool rare;               /* VMCB02 needs what vmrun.c add_rarities() knows */
 	uint64_t misc, ncr3;
 	uint64_t efer01, cr4_01; /* L1's: they give the format of its tables */
 	uint64_t changes;

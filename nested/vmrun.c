@@ -108,6 +108,14 @@ static uint8_t flush_on_entry(const struct nested *n, bool flush)
 	return n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
 }
 
+/* Does VMCB02 need more for this L1 than every L2 does? What the answer rests on is fixed, or its writers call
+ * nested_choose_anew(). */
+static bool needs_rarities(const struct nested *n)
+{
+	return n->lbr_used || n->tsc_ratio != TSC_RATIO_ONE || (n->caps.features & SVM_FEAT_GMET) || n->caps.eraps ||
+	       n->caps.hw_pause_threshold;
+}
+
 /* The nested table and the TLB tag that L2 runs with. */
 static OWN_FRAME struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *vmcb01,
 						    const struct vmcb02_inputs *in)
@@ -126,8 +134,8 @@ static OWN_FRAME struct vmcb02_tables choose_tables(struct nested *n, const stru
 	}
 	asid = tlb02_asid(&n->tlb02, c->asid, table, &flush);
 	*last_of(n) = (struct last_tables){
-		.asid12 = c->asid, .asid = asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
-		.cr4_01 = vmcb01->save.cr4, .changes = changes(n), .root = n->root, .table = table,
+		.asid12 = c->asid, .asid = (uint16_t)asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
+		.cr4_01 = vmcb01->save.cr4, .changes = changes(n), .root = n->root, .table = table, .rare = needs_rarities(n),
 	};
 	return (struct vmcb02_tables){table.a, asid, flush_on_entry(n, fresh || flush)};
 }
@@ -168,39 +176,44 @@ static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02
 	bool asked = (c->intercept[ICPT_MISC1] & ICPT1_MSR) != 0;
 
 	if (asked || !n->msrpm02_plain) {
-		msrpm02_merge(port, l1pa(c->msrpm_base), asked, in->msrpm01, in->msrpm02);
+		msrpm02_merge(port, l1pa(c->msrpm_base), asked, in->msrpm01, hpa_ptr(in->msrpm02));
 		n->msrpm02_plain = !asked;
 	}
 }
 
+/* What few L2s have. */
+static OWN_FRAME void add_rarities(struct nested *n, const struct vmcb *vmcb01, struct vmcb *vmcb02)
+{
+	if (n->lbr_used || (n->snap.control.misc2 & MISC2_LBR))
+		lbr02_enter(n, vmcb01, vmcb02);
+	if (n->tsc_ratio != TSC_RATIO_ONE)
+		nested_tsc02(n, vmcb01, vmcb02);
+	if (n->caps.features & SVM_FEAT_GMET)
+		vmcb02->control.misc = MISC_NP | (n->root ? n->snap.control.misc & MISC_GMET : 0);
+	if (n->caps.eraps) /* L1 and L2 are both guests to the CPU, which keeps apart only host and guest */
+		vmcb02->control.erap = n->snap.control.erap | ERAP_CLEAR;
+	if (n->caps.hw_pause_threshold)
+		vmcb02->control.pause = pause02(n);
+}
+
 /* VMCB02 as the snapshot says, whether that is fresh from L1 or from an image. */
 static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
-				      const struct vmcb02_tables *tables, struct vmcb *vmcb02)
+				      struct vmcb *vmcb02)
 {
-	if (likely(n->vmcb02_built)) {
-		vmcb02_refresh(vmcb02, &n->snap, vmcb01, in, tables);
-	} else {
-		vmcb02_build(vmcb02, &n->snap, vmcb01, in, tables);
-		n->vmcb02_built = true;
-	}
-	if (unlikely(n->lbr_used || (n->snap.control.misc2 & MISC2_LBR)))
-		lbr02_enter(n, vmcb01, vmcb02);
-	if (unlikely(n->tsc_ratio != TSC_RATIO_ONE))
-		nested_tsc02(n, vmcb01, vmcb02);
-	if (unlikely(n->caps.features & SVM_FEAT_GMET))
-		vmcb02->control.misc = MISC_NP | (n->root ? n->snap.control.misc & MISC_GMET : 0);
-	if (unlikely(n->caps.eraps)) /* L1 and L2 are both guests to the CPU, which keeps apart only host and guest */
-		vmcb02->control.erap = n->snap.control.erap | ERAP_CLEAR;
-	if (unlikely(n->caps.hw_pause_threshold))
-		vmcb02->control.pause = pause02(n);
+	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
+
+	if (unlikely(!n->vmcb02_built))
+		vmcb02_blank(vmcb02);
+	n->vmcb02_built = true;
+	vmcb02_fill(vmcb02, &n->snap, vmcb01, in, &tables);
+	if (unlikely(last_of(n)->rare || (n->snap.control.misc2 & MISC2_LBR)))
+		add_rarities(n, vmcb01, vmcb02);
 }
 
 COLD void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
 			   struct vmcb *vmcb02)
 {
-	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
-
-	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
+	make_vmcb02(n, vmcb01, in, vmcb02);
 }
 
 /* Steps 5 and 6, with a snapshot that passed. */
@@ -208,10 +221,9 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 				   const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
 {
 	const struct vmcb_control *c = &n->snap.control;
-	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
 
 	merge_msrpm(n, port, in);
-	make_vmcb02(n, vmcb01, in, &tables, vmcb02);
+	make_vmcb02(n, vmcb01, in, vmcb02);
 	n->soft.pending = false;
 	n->v_intr12 = c->v_intr;
 	if (unlikely(c->eventinj & EVENT_V)) {

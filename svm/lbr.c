@@ -17,6 +17,8 @@ void lbr_set(struct vcpu *v, uint64_t debugctl)
 	v->vmcb->control.clean &= ~CLEAN_LBR;
 	if (!debugctl)
 		return;
+	if (!v->nested.lbr_used)
+		nested_choose_anew(&v->nested);
 	v->nested.lbr_used = true;
 	v->attention = true; /* vcpu_ready() arms */
 	if (v->nested.caps.hw_lbr)

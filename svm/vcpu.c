@@ -66,15 +66,14 @@ static bool alloc_parts(struct vcpu *v)
 
 static void init_inputs02(struct vcpu *v)
 {
-	memcpy(v->intercepts, l0_intercepts, sizeof(l0_intercepts));
-	quirk_widen_l0(v->intercepts);
 	v->inputs02 = (struct vmcb02_inputs){
-		.intercepts = v->intercepts,
 		.iopm = hpa_of(v->l1->iopm),
 		.msrpm01 = v->l1->msrpm,
-		.msrpm02 = v->msrpm02,
+		.msrpm02 = hpa_of(v->msrpm02),
 		.npt01_root = v->l1->npt01.root,
 	};
+	memcpy(v->inputs02.intercepts, l0_intercepts, sizeof(l0_intercepts));
+	quirk_widen_l0(v->inputs02.intercepts);
 	memset(v->msrpm02, 0xFF, MSRPM_SIZE);
 }
 
@@ -155,7 +154,7 @@ void vcpu_reset_control(struct vcpu *v)
 	struct vmcb_control *c = &v->vmcb01->control;
 
 	memset(c, 0, sizeof(*c));
-	memcpy(c->intercept, v->intercepts, sizeof(v->intercepts));
+	memcpy(c->intercept, v->inputs02.intercepts, sizeof(v->inputs02.intercepts));
 	c->intercept[ICPT_EXCP] |= BIT32(VEC_DB) | BIT32(VEC_GP); /* virtual GIF; virtual SVME, which is 0 now */
 	c->iopm_base = hpa_of(v->l1->iopm).a;
 	c->msrpm_base = hpa_of(v->l1->msrpm).a;

@@ -97,8 +97,7 @@ struct vcpu {
 	uint64_t exit_counts[2][EXIT_COUNTERS]; /* [level - 1] */
 	uint64_t *counts;             /* those of the level that runs */
 	const uint32_t *apic_attention; /* of this vCPU's APIC: not 0 when machine_wants_attention() */
-	uint32_t intercepts[ICPT_COUNT]; /* what L0 must see of any level */
-	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02 */
+	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02; the intercepts are VMCB01's, too */
 	struct pause_clock pause_clock;
 	uint64_t cpu_tsc_ratio;       /* in the CPU, if it scales TSCs: that of L2 while L2 runs, else 1.0 */
 	struct nested nested;

@@ -149,7 +149,7 @@ void fuzz_check_vmcb02(const struct rig *rig)
 	for (unsigned i = 0; i < ICPT_COUNT; i++)
 		CHECK((c->intercept[i] & rig_intercepts[i]) == rig_intercepts[i]);
 	CHECK(c->intercept[ICPT_CR] & BIT32(24));
-	CHECK(c->iopm_base == rig->in.iopm.a && c->msrpm_base == hpa_of(rig->in.msrpm02).a);
+	CHECK(c->iopm_base == rig->in.iopm.a && c->msrpm_base == rig->in.msrpm02.a);
 	CHECK(c->misc == (rig->n.root ? MISC_NP | (rig->n.snap.control.misc & MISC_GMET) : MISC_NP));
 	CHECK(!(c->misc & MISC_GMET) || (rig->n.caps.features & SVM_FEAT_GMET));
 	CHECK(c->misc2 == 0 && is_ours(rig, c->ncr3));

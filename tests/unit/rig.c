@@ -68,12 +68,12 @@ void rig_reset(struct rig *rig, uint32_t features, uint8_t poison)
 	nested_init(&rig->n, &caps, rig->pages->pool, RIG_POOL_PAGES, RIG_ASID_FIRST, RIG_ASID_COUNT);
 	rig->n.svme = true;
 	rig->in = (struct vmcb02_inputs){
-		.intercepts = rig_intercepts,
 		.iopm = hpa_of(rig->pages->iopm01),
 		.msrpm01 = rig->pages->msrpm01,
-		.msrpm02 = rig->pages->msrpm02,
+		.msrpm02 = hpa_of(rig->pages->msrpm02),
 		.npt01_root = hpa_of(rig->pages->npt01),
 	};
+	memcpy(rig->in.intercepts, rig_intercepts, sizeof(rig_intercepts));
 }
 
 struct rig *rig_new(uint32_t features, uint8_t poison)

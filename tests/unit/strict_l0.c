@@ -195,7 +195,7 @@ static void compare_with_plain_build(struct strict_world *w, uint64_t at)
 	struct vmcb got, want;
 
 	nested_init(&w->plain, &w->rig->n.caps, w->plain_pages->pool, RIG_POOL_PAGES, RIG_ASID_FIRST, RIG_ASID_COUNT);
-	in.msrpm02 = w->plain_pages->msrpm02;
+	in.msrpm02 = hpa_of(w->plain_pages->msrpm02);
 	if (nested_vmrun(&w->plain, w->rig->l1, l1pa(at), &in, w->rig->vmcb01, &w->plain_pages->vmcb02) !=
 	    VMRUN_ENTERED)
 		complain(w, "VMRUN refused without history", at);
