@@ -5,6 +5,7 @@
 
 #include <amd/cpuid.h>
 
+#include "check_usual.h"
 #include "nested.h"
 
 #define V_INTR_BASIC                                                                               \
@@ -29,6 +30,8 @@ void nested_offer(struct nested *n, uint32_t features)
 	struct vmcb_control *known = &n->known;
 
 	n->caps.features = features;
+	n->far_bits = check_far_bits(&n->caps);
+	n->passed = (struct check_passed){.efer = UINT64_MAX}; /* which never passes */
 	know_basics(known, n->caps.intercepts);
 	if (n->caps.eraps)
 		known->erap = ERAP_ALLOW_LARGER | ERAP_CLEAR;

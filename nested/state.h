@@ -37,6 +37,11 @@ struct vmcb12 {
 	struct vmcb_save save;
 };
 
+/* Registers with which a VMRUN has passed its checks. */
+struct check_passed {
+	uint64_t efer, cr0, cr4, g_pat, cs_attr;
+};
+
 /* The nested table and the TLB tag that L2 runs with. */
 struct vmcb02_tables {
 	uint64_t ncr3;
@@ -108,6 +113,8 @@ struct nested {
 	struct npt02 npt02;       /*                                            npt02.c */
 	struct tlb02 tlb02;       /*                                            tlb02.c */
 	struct last_tables last[TLB02_TAGS]; /* whoever has the tag of this place   vmrun.c */
+	uint64_t far_bits;        /* check_far_bits()                            offer.c */
+	struct check_passed passed; /*                                          vmrun.c */
 	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */
 	uint64_t vmrun_count, full_exit_count;

@@ -2,7 +2,7 @@
 /* nested/vmrun.c - the story of VMRUN, six steps. Whoever reaches step 5 has changed nothing but the snapshot.
  *   1 may the instruction run at all?         nested.h, asked by svm/nested_glue.c before RIP moves
  *   2 copy VMCB12 once                        vmcb12.c
- *   3 check the copy                          check_control.c, check_state.c
+ *   3 check the copy                          check_usual.h, or check_control.c and check_state.c
  *   4 refused: the consistency exit, the end  exit_invalid.c
  *   5 build VMCB02                            merge.c, cannot fail
  *   6 commit: L2 is what runs now; GIF=1 last
@@ -12,7 +12,7 @@
 #include <amd/cpu.h>
 #include <amd/msr.h>
 
-#include "check_rules.h"
+#include "check_usual.h"
 #include "merge.h"
 #include "permmap12.h"
 
@@ -237,6 +237,28 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 	n->gif = true; /* last: from here on L1's events may come (APM2 15.5.1) */
 }
 
+/* Step 3 for the L2 that nearly all are. */
+static ALWAYS_INLINE bool is_usual(const struct nested *n, struct port *port, const struct vmcb *vmcb01)
+{
+	const struct vmcb_control *c = &n->snap.control;
+	bool usual = check_is_usual(&n->snap, &n->passed, n->far_bits, &vmcb01->save) &&
+		     (!(c->intercept[ICPT_MISC1] & ICPT1_MSR) || port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE));
+
+	if (__STDC_HOSTED__)
+		CHECK(!usual || check_all(n, port, vmcb01) == REASON_NONE);
+	return usual;
+}
+
+/* For any other. */
+static OWN_FRAME enum vmrun_reason check_each(struct nested *n, struct port *port, const struct vmcb *vmcb01)
+{
+	enum vmrun_reason reason = check_all(n, port, vmcb01);
+
+	if (!reason && (n->snap.control.misc & MISC_NP))
+		check_note_passed(&n->passed, &n->snap.save);
+	return reason;
+}
+
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
 				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
 {
@@ -245,7 +267,7 @@ enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb
 	CHECK(!n->in_l2);
 	n->vmrun_count++;
 	if (vmcb12_snapshot(&n->snap, &n->known, port, vmcb12_pa))
-		reason = check_all(n, port, vmcb01);
+		reason = likely(is_usual(n, port, vmcb01)) ? REASON_NONE : check_each(n, port, vmcb01);
 	if (unlikely(reason)) {
 		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
 		return VMRUN_REFUSED;
