@@ -22,6 +22,7 @@ void nested_init(struct nested *n, const struct nested_caps *caps, void *pool, u
 	n->caps = *caps;
 	nested_offer(n, caps->features);
 	n->gif = true;
+	n->last_used = n->last;
 	n->tsc_ratio = TSC_RATIO_ONE;
 	nested_smm_power_on(n);
 	if (pool)

@@ -19,7 +19,7 @@
  * raise NESTED_IMAGE_VERSION. In the second it is not: it must be something that a restore makes again, or a counter. */
 _Static_assert(sizeof(struct nested_value) == 80 + sizeof(struct vmcb12) + sizeof(struct smm), "nested_value: checked below? new version?");
 _Static_assert(sizeof(struct nested) - offsetof(struct nested, vmcb02_built) ==
-		       96 + sizeof(struct npt02) + sizeof(struct tlb02) + TLB02_TAGS * sizeof(struct last_tables) +
+		       112 + sizeof(struct npt02) + sizeof(struct tlb02) + TLB02_TAGS * sizeof(struct last_tables) +
 			       REASON_COUNT * sizeof(uint64_t),
 	       "struct nested: is the new field part of the guest's state?");
 

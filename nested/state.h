@@ -59,9 +59,7 @@ struct soft_event {
 /* What VMRUN chose last time for one of L1's ASIDs, and all that it chose it by. `changes` is how much had been dropped
  * and flushed: while that stands still the choice is good. Zero: nothing chosen yet, since no accepted VMRUN has ASID 0. */
 struct last_tables {
-	uint32_t asid12;
-	uint16_t asid;
-	bool rare;               /* VMCB02 needs what vmrun.c add_rarities() knows */
+	uint32_t asid12, asid;
 	uint64_t misc, ncr3;
 	uint64_t efer01, cr4_01; /* L1's: they give the format of its tables */
 	uint64_t changes;
@@ -113,8 +111,10 @@ struct nested {
 	struct npt02 npt02;       /*                                            npt02.c */
 	struct tlb02 tlb02;       /*                                            tlb02.c */
 	struct last_tables last[TLB02_TAGS]; /* whoever has the tag of this place   vmrun.c */
+	struct last_tables *last_used; /* of these                              vmrun.c */
 	uint64_t far_bits;        /* check_far_bits()                            offer.c */
 	struct check_passed passed; /*                                          vmrun.c */
+	bool rare;                /* VMCB02 needs what add_rarities() knows      vmrun.c */
 	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */
 	uint64_t vmrun_count, full_exit_count;

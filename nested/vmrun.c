@@ -96,48 +96,54 @@ static uint64_t changes(const struct nested *n)
 	return n->npt02.drops + n->tlb02.flushes;
 }
 
-static struct last_tables *last_of(struct nested *n)
-{
-	return &n->last[tlb02_place(&n->tlb02, n->snap.control.asid)];
-}
-
 static uint8_t flush_on_entry(const struct nested *n, bool flush)
 {
-	if (!flush)
+	if (likely(!flush))
 		return TLB_CONTROL_NONE;
 	return n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
 }
 
-/* Does VMCB02 need more for this L1 than every L2 does? What the answer rests on is fixed, or its writers call
+/* Does VMCB02 need more for this L1 than for others? What the answer rests on is fixed, or its writers call
  * nested_choose_anew(). */
 static bool needs_rarities(const struct nested *n)
 {
 	return n->lbr_used || n->tsc_ratio != TSC_RATIO_ONE || (n->caps.features & SVM_FEAT_GMET) || n->caps.eraps ||
-	       n->caps.hw_pause_threshold;
+	       n->caps.hw_pause_threshold || n->caps.hw_tsc_ratio;
 }
 
-/* The nested table and the TLB tag that L2 runs with. */
-static OWN_FRAME struct vmcb02_tables choose_tables(struct nested *n, const struct vmcb *vmcb01,
-						    const struct vmcb02_inputs *in)
+/* VMCB02 as it always is. */
+static void prepare(struct nested *n, struct vmcb *vmcb02)
+{
+	if (!n->vmcb02_built)
+		vmcb02_blank(vmcb02);
+	n->vmcb02_built = true;
+	n->rare = needs_rarities(n);
+}
+
+/* The nested table and the TLB tag that L2 runs with. True: its TLB entries must go. Before there is a last choice,
+ * there is no VMCB02 either. */
+static OWN_FRAME bool choose_tables(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
+				    struct vmcb *vmcb02, struct last_tables *last)
 {
 	const struct vmcb_control *c = &n->snap.control;
+	struct npt02_root *root = NULL;
 	hpa_t table = in->npt01_root;
 	bool fresh = false, flush;
 	uint32_t asid;
 
-	n->root = NULL;
 	if (c->misc & MISC_NP) {
 		struct npt12 npt12 = npt12_of(n, vmcb01);
 
-		n->root = npt02_get(&n->npt02, &npt12, c->asid, &fresh);
-		table = n->root->table;
+		root = npt02_get(&n->npt02, &npt12, c->asid, &fresh);
+		table = root->table;
 	}
 	asid = tlb02_asid(&n->tlb02, c->asid, table, &flush);
-	*last_of(n) = (struct last_tables){
-		.asid12 = c->asid, .asid = (uint16_t)asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
-		.cr4_01 = vmcb01->save.cr4, .changes = changes(n), .root = n->root, .table = table, .rare = needs_rarities(n),
+	prepare(n, vmcb02);
+	*last = (struct last_tables){
+		.asid12 = c->asid, .asid = asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
+		.cr4_01 = vmcb01->save.cr4, .changes = changes(n), .root = root, .table = table,
 	};
-	return (struct vmcb02_tables){table.a, asid, flush_on_entry(n, fresh || flush)};
+	return fresh || flush;
 }
 
 /* Would choose_tables() choose the same again? */
@@ -150,9 +156,20 @@ static ALWAYS_INLINE bool is_last_choice(const struct nested *n, const struct la
 	       last->efer01 == vmcb01->save.efer && last->cr4_01 == vmcb01->save.cr4 && last->changes == changes(n);
 }
 
-/* Mostly L1 runs the same L2s again and flushes nothing, or asks for a flush without having changed its tables. */
+/* Mostly L1 runs the L2 of before: no need to look for the place of its ASID. */
+static ALWAYS_INLINE struct last_tables *last_of(struct nested *n)
+{
+	struct last_tables *last = n->last_used;
+	uint32_t asid12 = n->snap.control.asid;
+
+	if (unlikely(last->asid12 != asid12))
+		n->last_used = last = &n->last[tlb02_place(&n->tlb02, asid12)];
+	return last;
+}
+
+/* Mostly L1 flushes nothing, or asks for a flush without having changed its tables. */
 static ALWAYS_INLINE struct vmcb02_tables tables_of(struct nested *n, const struct vmcb *vmcb01,
-						    const struct vmcb02_inputs *in)
+						    const struct vmcb02_inputs *in, struct vmcb *vmcb02)
 {
 	struct last_tables *last = last_of(n);
 	bool other = !is_last_choice(n, last, vmcb01), flush = false;
@@ -165,7 +182,7 @@ static ALWAYS_INLINE struct vmcb02_tables tables_of(struct nested *n, const stru
 		}
 	}
 	if (unlikely(other))
-		return choose_tables(n, vmcb01, in);
+		flush = choose_tables(n, vmcb01, in, vmcb02, last);
 	n->root = last->root;
 	return (struct vmcb02_tables){last->table.a, last->asid, flush_on_entry(n, flush)};
 }
@@ -200,13 +217,12 @@ static OWN_FRAME void add_rarities(struct nested *n, const struct vmcb *vmcb01, 
 static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
 				      struct vmcb *vmcb02)
 {
-	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
+	struct vmcb02_tables tables = tables_of(n, vmcb01, in, vmcb02);
 
-	if (unlikely(!n->vmcb02_built))
-		vmcb02_blank(vmcb02);
-	n->vmcb02_built = true;
 	vmcb02_fill(vmcb02, &n->snap, vmcb01, in, &tables);
-	if (unlikely(last_of(n)->rare || (n->snap.control.misc2 & MISC2_LBR)))
+	if (unlikely(n->snap.control.eventinj & EVENT_V))
+		vmcb02->control.eventinj = n->snap.control.eventinj;
+	if (unlikely(n->rare || (n->snap.control.misc2 & MISC2_LBR)))
 		add_rarities(n, vmcb01, vmcb02);
 }
 
@@ -226,7 +242,7 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 	make_vmcb02(n, vmcb01, in, vmcb02);
 	n->soft.pending = false;
 	n->v_intr12 = c->v_intr;
-	if (unlikely(c->eventinj & EVENT_V)) {
+	if (unlikely(vmcb02->control.eventinj)) {
 		vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
 		nested_vnmi_injected(n, c->eventinj);
 	}
