@@ -24,17 +24,16 @@ static inline void check_note_passed(struct check_passed *passed, const struct v
 	*passed = (struct check_passed){.efer = s->efer, .cr0 = s->cr0, .cr4 = s->cr4, .g_pat = s->g_pat, .cs_attr = s->cs.attr};
 }
 
-static ALWAYS_INLINE bool check_is_usual(const struct vmcb12 *snap, const struct check_passed *passed, uint64_t far_bits,
+static ALWAYS_INLINE bool check_is_usual(const struct vmcb_control *c, const struct vmcb_save *s,
+					 const struct check_passed *passed, uint64_t far_bits,
 					 const struct vmcb_save *l1)
 {
-	const struct vmcb_control *c = &snap->control;
-	const struct vmcb_save *s = &snap->save;
 	uint64_t odd = (s->efer ^ passed->efer) | (s->cr0 ^ passed->cr0) | (s->cr4 ^ passed->cr4) |
 		       (s->g_pat ^ passed->g_pat) | (s->cs.attr ^ passed->cs_attr) | s->dr6 >> 32 | s->dr7 >> 32 |
 		       ((s->cr3 | c->ncr3 | c->msrpm_base | c->iopm_base) & far_bits);
 
 	return !odd && c->asid != 0 && (c->intercept[ICPT_MISC2] & ICPT2_VMRUN) && (c->misc & MISC_NP) &&
-	       (l1->cr0 & CR0_PG) && !(c->eventinj & EVENT_V) && !(c->v_intr & V_INTR_NMI_ENABLE);
+	       (l1->cr0 & CR0_PG) && !(c->eventinj & EVENT_V) && !(c->v_intr & V_INTR_NMI_ENABLE) && !(c->misc2 & MISC2_LBR);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/merge.c - VMCB02 from VMCB12's copy, VMCB01 and what L0 needs. It cannot fail and touches nothing else. Bits
  * come from L1 by whitelist only: what is not named here is zero.
- * vmcb02_blank() writes every byte, once; vmcb02_fill() at each VMRUN writes what is L1's. Of the rest the CPU alone writes,
- * and only what VMRUN does not read (the exit fields).
+ * vmcb02_blank() writes every byte, once; vmcb02_fill() at each VMRUN writes what is L1's, around the state that has been
+ * copied there already. Of the rest the CPU alone writes, and only what VMRUN does not read (the exit fields).
  * Manual: APM2 15.5.1; svm-facts 3.7 and 6.5 for the reasons of each row. Next: vmrun.c commits. */
 #include <string.h>
 
@@ -50,39 +50,25 @@ static ALWAYS_INLINE void fill_control(struct vmcb_control *c, const struct vmcb
 	wide_copy(&c->clean, &c12->clean); /* none of its bits is L1's, so the CPU reads everything anew; nrip */
 }
 
-/* DR0 with DR7, DR6 with RFLAGS: pairs of registers, and bits that are always set. */
-static const struct wide fixed_dr7 ALIGNED(16) = {{0, DR7_FIXED}}, fixed_dr6_rflags ALIGNED(16) = {{DR6_FIXED, RFLAGS_FIXED}};
-
-static ALWAYS_INLINE void fill_save(struct vmcb_save *s, const struct vmcb_save *s12, uint64_t g_pat)
+/* Bits that are always set, and the PAT that L2 shares with L1 when it has no nested paging. */
+static ALWAYS_INLINE void complete_save(struct vmcb_save *s, const struct vmcb_control *c12, const struct vmcb_save *l1)
 {
-	wide_copy(&s->es, &s12->es);
-	wide_copy(&s->cs, &s12->cs);
-	wide_copy(&s->ss, &s12->ss);
-	wide_copy(&s->ds, &s12->ds);
-	wide_copy(&s->gdtr, &s12->gdtr);
-	wide_copy(&s->idtr, &s12->idtr);
-	s->cpl = s12->cpl;
-	s->efer = s12->efer;
-	wide_copy(&s->cr4, &s12->cr4); /* cr3 */
-	wide_copy_or(&s->cr0, &s12->cr0, &fixed_dr7);
-	wide_copy_or(&s->dr6, &s12->dr6, &fixed_dr6_rflags);
-	s->rip = s12->rip;
-	s->rsp = s12->rsp;
-	s->rax = s12->rax;
-	s->cr2 = s12->cr2;
-	s->g_pat = g_pat;
+	s->dr7 |= DR7_FIXED;
+	s->dr6 |= DR6_FIXED;
+	s->rflags |= RFLAGS_FIXED;
+	if (unlikely(!(c12->misc & MISC_NP)))
+		s->g_pat = l1->g_pat;
 }
 
-void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
+void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb_control *c12, const struct vmcb *vmcb01,
 		 const struct vmcb02_inputs *in, const struct vmcb02_tables *tables)
 {
-	bool paged = (snap->control.misc & MISC_NP) != 0;
 	struct wide kept;
 
 	wide_begin(&kept);
-	fill_control(&vmcb02->control, &snap->control, &vmcb01->control, in, tables);
-	fill_save(&vmcb02->save, &snap->save, likely(paged) ? snap->save.g_pat : vmcb01->save.g_pat);
+	fill_control(&vmcb02->control, c12, &vmcb01->control, in, tables);
 	wide_end(&kept);
+	complete_save(&vmcb02->save, c12, &vmcb01->save);
 }
 
 void vmcb02_blank(struct vmcb *vmcb02)

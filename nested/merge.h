@@ -24,8 +24,12 @@ static inline void icpt_set_pair(uint32_t *words, unsigned pair, uint64_t both)
 	__builtin_memcpy(words + 2 * pair, &both, sizeof(both));
 }
 
-/* vmcb12.c: the only reader and writer of L1's VMCB. */
-bool vmcb12_snapshot(struct vmcb12 *snap, const struct vmcb_control *known, struct port *port, l1pa_t at);
+/* vmcb12.c: the only reader and writer of L1's VMCB. `save` is snap->save or where it is needed next; records of branches
+ * go to snap->save in any case. */
+bool vmcb12_snapshot(struct vmcb12 *snap, struct vmcb_save *save, const struct vmcb_control *known, struct port *port,
+		     l1pa_t at);
+/* The state alone. */
+bool vmcb12_state(struct vmcb_save *to, struct port *port, l1pa_t at);
 /* The same from a snapshot that may hold anything. */
 void vmcb12_sanitise(struct vmcb12 *snap, const struct vmcb_control *known, const struct vmcb12 *from);
 /* The state that VMRUN loads, and nothing else of a save area. */
@@ -36,7 +40,8 @@ bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, con
 
 /* merge.c */
 void vmcb02_blank(struct vmcb *vmcb02);
-void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct vmcb *vmcb01,
+/* The control area of the snapshot; the state that VMCB02 has already is completed. */
+void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb_control *c12, const struct vmcb *vmcb01,
 		 const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
 void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
 		       struct soft_event *soft);

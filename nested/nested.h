@@ -38,9 +38,16 @@ enum vmrun_outcome {
 	VMRUN_ENTERED, /* VMCB02 is built: run it */
 };
 
+/* VMCB02, and the page that the next one is made in: they change places when a VMRUN is accepted. */
+struct vmcb02_pages {
+	struct vmcb *vmcb02, *spare;
+};
+
 /* VMRUN by L1 at CPL 0 with a legal rAX, L1's RIP already past it. */
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
-				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02);
+				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb02_pages *pages);
+/* The state that L2 was entered with and has not left yet. */
+void nested_l2_state(const struct nested *n, struct port *port, struct vmcb_save *to);
 
 /* Something has changed besides VMCB12 that VMCB02 is made of: TSC_RATIO, the use of DEBUGCTL. */
 static inline void nested_choose_anew(struct nested *n)

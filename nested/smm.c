@@ -284,7 +284,7 @@ static bool resume_l2(struct nested *n, struct port *port, const struct smram_sa
 
 	vmcb_copy_state(l1, &n->smm.host);
 	l1->g_pat = pat;
-	if (!vmcb12_snapshot(&n->snap, &n->known, port, l1pa(m->vmcb_pa)))
+	if (!vmcb12_snapshot(&n->snap, &n->snap.save, &n->known, port, l1pa(m->vmcb_pa)))
 		return false;
 	segments_in(m, &n->snap.save, l1);
 	registers_in(m, &n->snap.save, cpu->gpr);

@@ -114,6 +114,7 @@ struct nested {
 	struct last_tables *last_used; /* of these                              vmrun.c */
 	uint64_t far_bits;        /* check_far_bits()                            offer.c */
 	struct check_passed passed; /*                                          vmrun.c */
+	bool usual;               /* the last VMRUN passed at once: its state is in VMCB02 alone, not in snap   vmrun.c */
 	bool rare;                /* VMCB02 needs what add_rarities() knows      vmrun.c */
 	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */

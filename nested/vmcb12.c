@@ -61,9 +61,10 @@ COLD void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from)
 	wide_end(&kept);
 }
 
-/* Copies VMCB12 at `at`. False when L1 has no RAM there: what the bus then reads, all ones, passes no check, so the
- * copy is left as it was. */
-bool vmcb12_snapshot(struct vmcb12 *snap, const struct vmcb_control *known, struct port *port, l1pa_t at)
+/* Copies VMCB12 at `at`, the state to `save`. False when L1 has no RAM there: what the bus then reads, all ones, passes
+ * no check, so the copy is left as it was. */
+bool vmcb12_snapshot(struct vmcb12 *snap, struct vmcb_save *save, const struct vmcb_control *known, struct port *port,
+		     l1pa_t at)
 {
 	const struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
 	struct wide kept;
@@ -73,11 +74,21 @@ bool vmcb12_snapshot(struct vmcb12 *snap, const struct vmcb_control *known, stru
 	barrier(); /* between the two nothing is read twice, and after the second nothing at all */
 	wide_begin(&kept);
 	copy_control(&snap->control, &vmcb12->control, known);
-	copy_save(&snap->save, &vmcb12->save);
+	copy_save(save, &vmcb12->save);
 	wide_end(&kept);
 	if (unlikely(snap->control.misc2 & MISC2_LBR))
 		vmcb_copy_lbr(&snap->save, &vmcb12->save);
 	barrier();
+	return true;
+}
+
+COLD bool vmcb12_state(struct vmcb_save *to, struct port *port, l1pa_t at)
+{
+	const struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
+
+	if (!vmcb12)
+		return false;
+	vmcb_copy_state(to, &vmcb12->save);
 	return true;
 }
 

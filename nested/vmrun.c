@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* nested/vmrun.c - the story of VMRUN, six steps. Whoever reaches step 5 has changed nothing but the snapshot.
+/* nested/vmrun.c - the story of VMRUN, six steps. Whoever reaches step 5 has changed nothing but the snapshot. Its control
+ * area is in struct nested, its state where it will be needed: in the spare one of two pages, which only becomes VMCB02
+ * when it has passed.
  *   1 may the instruction run at all?         nested.h, asked by svm/nested_glue.c before RIP moves
  *   2 copy VMCB12 once                        vmcb12.c
  *   3 check the copy                          check_usual.h, or check_control.c and check_state.c
@@ -111,19 +113,9 @@ static bool needs_rarities(const struct nested *n)
 	       n->caps.hw_pause_threshold || n->caps.hw_tsc_ratio;
 }
 
-/* VMCB02 as it always is. */
-static void prepare(struct nested *n, struct vmcb *vmcb02)
-{
-	if (!n->vmcb02_built)
-		vmcb02_blank(vmcb02);
-	n->vmcb02_built = true;
-	n->rare = needs_rarities(n);
-}
-
-/* The nested table and the TLB tag that L2 runs with. True: its TLB entries must go. Before there is a last choice,
- * there is no VMCB02 either. */
+/* The nested table and the TLB tag that L2 runs with. True: its TLB entries must go. */
 static OWN_FRAME bool choose_tables(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
-				    struct vmcb *vmcb02, struct last_tables *last)
+				    struct last_tables *last)
 {
 	const struct vmcb_control *c = &n->snap.control;
 	struct npt02_root *root = NULL;
@@ -138,7 +130,7 @@ static OWN_FRAME bool choose_tables(struct nested *n, const struct vmcb *vmcb01,
 		table = root->table;
 	}
 	asid = tlb02_asid(&n->tlb02, c->asid, table, &flush);
-	prepare(n, vmcb02);
+	n->rare = needs_rarities(n);
 	*last = (struct last_tables){
 		.asid12 = c->asid, .asid = asid, .misc = c->misc, .ncr3 = c->ncr3, .efer01 = vmcb01->save.efer,
 		.cr4_01 = vmcb01->save.cr4, .changes = changes(n), .root = root, .table = table,
@@ -169,7 +161,7 @@ static ALWAYS_INLINE struct last_tables *last_of(struct nested *n)
 
 /* Mostly L1 flushes nothing, or asks for a flush without having changed its tables. */
 static ALWAYS_INLINE struct vmcb02_tables tables_of(struct nested *n, const struct vmcb *vmcb01,
-						    const struct vmcb02_inputs *in, struct vmcb *vmcb02)
+						    const struct vmcb02_inputs *in)
 {
 	struct last_tables *last = last_of(n);
 	bool other = !is_last_choice(n, last, vmcb01), flush = false;
@@ -182,7 +174,7 @@ static ALWAYS_INLINE struct vmcb02_tables tables_of(struct nested *n, const stru
 		}
 	}
 	if (unlikely(other))
-		flush = choose_tables(n, vmcb01, in, vmcb02, last);
+		flush = choose_tables(n, vmcb01, in, last);
 	n->root = last->root;
 	return (struct vmcb02_tables){last->table.a, last->asid, flush_on_entry(n, flush)};
 }
@@ -213,22 +205,32 @@ static OWN_FRAME void add_rarities(struct nested *n, const struct vmcb *vmcb01, 
 		vmcb02->control.pause = pause02(n);
 }
 
-/* VMCB02 as the snapshot says, whether that is fresh from L1 or from an image. */
+/* VMCB02 as the snapshot says, whether that is fresh from L1 or from an image. The state is there. */
 static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
 				      struct vmcb *vmcb02)
 {
-	struct vmcb02_tables tables = tables_of(n, vmcb01, in, vmcb02);
+	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
 
-	vmcb02_fill(vmcb02, &n->snap, vmcb01, in, &tables);
+	vmcb02_fill(vmcb02, &n->snap.control, vmcb01, in, &tables);
 	if (unlikely(n->snap.control.eventinj & EVENT_V))
 		vmcb02->control.eventinj = n->snap.control.eventinj;
 	if (unlikely(n->rare || (n->snap.control.misc2 & MISC2_LBR)))
 		add_rarities(n, vmcb01, vmcb02);
 }
 
+/* All of it from the snapshot. */
+static void start_vmcb02(struct nested *n, struct vmcb *vmcb02)
+{
+	vmcb02_blank(vmcb02);
+	vmcb_copy_state(&vmcb02->save, &n->snap.save);
+	n->vmcb02_built = false; /* the other page was not */
+	n->usual = false;
+}
+
 COLD void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
 			   struct vmcb *vmcb02)
 {
+	start_vmcb02(n, vmcb02);
 	make_vmcb02(n, vmcb01, in, vmcb02);
 }
 
@@ -253,42 +255,81 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 	n->gif = true; /* last: from here on L1's events may come (APM2 15.5.1) */
 }
 
-/* Step 3 for the L2 that nearly all are. */
-static ALWAYS_INLINE bool is_usual(const struct nested *n, struct port *port, const struct vmcb *vmcb01)
+/* Step 3 for what nearly all are; `s` is the state. */
+static ALWAYS_INLINE bool is_usual(const struct nested *n, struct port *port, const struct vmcb *vmcb01,
+				   const struct vmcb_save *s)
 {
 	const struct vmcb_control *c = &n->snap.control;
-	bool usual = check_is_usual(&n->snap, &n->passed, n->far_bits, &vmcb01->save) &&
-		     (!(c->intercept[ICPT_MISC1] & ICPT1_MSR) || port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE));
 
-	if (__STDC_HOSTED__)
-		CHECK(!usual || check_all(n, port, vmcb01) == REASON_NONE);
-	return usual;
+	return check_is_usual(c, s, &n->passed, n->far_bits, &vmcb01->save) &&
+	       (!(c->intercept[ICPT_MISC1] & ICPT1_MSR) || port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE));
 }
 
-/* For any other. */
-static OWN_FRAME enum vmrun_reason check_each(struct nested *n, struct port *port, const struct vmcb *vmcb01)
+/* Rule by rule. */
+static OWN_FRAME enum vmrun_reason check_each(struct nested *n, struct port *port, const struct vmcb *vmcb01,
+					      const struct vmcb_save *s)
 {
-	enum vmrun_reason reason = check_all(n, port, vmcb01);
+	enum vmrun_reason reason;
 
+	vmcb_copy_state(&n->snap.save, s);
+	reason = check_all(n, port, vmcb01);
 	if (!reason && (n->snap.control.misc & MISC_NP))
-		check_note_passed(&n->passed, &n->snap.save);
+		check_note_passed(&n->passed, s);
 	return reason;
 }
 
+/* What is usual passes each rule: looked at where there is an operating system below. */
+static ALWAYS_INLINE bool usual_is_legal(struct nested *n, struct port *port, const struct vmcb *vmcb01,
+					 const struct vmcb_save *s)
+{
+#if __STDC_HOSTED__
+	struct vmcb_save before = n->snap.save;
+	bool legal = check_each(n, port, vmcb01, s) == REASON_NONE;
+
+	n->snap.save = before;
+	return legal;
+#else
+	(void)n, (void)port, (void)vmcb01, (void)s;
+	return true;
+#endif
+}
+
+static ALWAYS_INLINE enum vmrun_reason check(struct nested *n, struct port *port, const struct vmcb *vmcb01,
+					     const struct vmcb_save *s)
+{
+	n->usual = is_usual(n, port, vmcb01, s);
+	CHECK(!n->usual || usual_is_legal(n, port, vmcb01, s));
+	return likely(n->usual) ? REASON_NONE : check_each(n, port, vmcb01, s);
+}
+
+/* Neither page has been VMCB02 yet, or not since what is in it came from an image. The state is in the spare one. */
+static COLD void start_pages(struct nested *n, const struct vmcb02_pages *pages)
+{
+	vmcb_copy_state(&n->snap.save, &pages->spare->save);
+	vmcb02_blank(pages->vmcb02);
+	vmcb02_blank(pages->spare);
+	vmcb_copy_state(&pages->spare->save, &n->snap.save);
+	n->vmcb02_built = true;
+}
+
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
-				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
+				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb02_pages *pages)
 {
 	enum vmrun_reason reason = REASON_VMCB_UNBACKED;
+	struct vmcb *spare = pages->spare;
 
 	CHECK(!n->in_l2);
 	n->vmrun_count++;
-	if (vmcb12_snapshot(&n->snap, &n->known, port, vmcb12_pa))
-		reason = likely(is_usual(n, port, vmcb01)) ? REASON_NONE : check_each(n, port, vmcb01);
+	if (vmcb12_snapshot(&n->snap, &spare->save, &n->known, port, vmcb12_pa))
+		reason = check(n, port, vmcb01, &spare->save);
 	if (unlikely(reason)) {
 		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
 		return VMRUN_REFUSED;
 	}
-	enter_l2(n, port, vmcb12_pa, in, vmcb01, vmcb02);
+	if (unlikely(!n->vmcb02_built))
+		start_pages(n, pages);
+	enter_l2(n, port, vmcb12_pa, in, vmcb01, spare);
+	*pages = (struct vmcb02_pages){.vmcb02 = spare, .spare = pages->vmcb02};
 	return VMRUN_ENTERED;
 }
 
@@ -298,6 +339,13 @@ COLD bool vmrun_resume(struct nested *n, struct port *port, l1pa_t vmcb12_pa, co
 	CHECK(!n->in_l2);
 	if (check_all(n, port, vmcb01))
 		return false;
+	start_vmcb02(n, vmcb02);
 	enter_l2(n, port, vmcb12_pa, in, vmcb01, vmcb02);
 	return true;
+}
+
+COLD void nested_l2_state(const struct nested *n, struct port *port, struct vmcb_save *to)
+{
+	if (!n->usual || !vmcb12_state(to, port, n->vmcb12_pa))
+		vmcb_copy_state(to, &n->snap.save);
 }

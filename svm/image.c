@@ -178,6 +178,7 @@ static void scribble_vcpu(struct vcpu *v)
 	memset(&v->nested.value, SCRIBBLE, sizeof(v->nested.value));
 	memset(v->vmcb01, SCRIBBLE, sizeof(*v->vmcb01));
 	memset(v->vmcb02, SCRIBBLE, sizeof(*v->vmcb02));
+	memset(v->spare, SCRIBBLE, sizeof(*v->spare));
 	memset(v->msrpm02, SCRIBBLE, MSRPM_SIZE);
 }
 

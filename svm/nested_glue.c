@@ -92,7 +92,7 @@ FLATTEN enum resume glue_vmrun(struct vcpu *v)
 	if (unlikely(!step.length))
 		return RESUME_SAME; /* another CPU of L1 has taken the code away: fetch it again */
 	exit_advance(v, step); /* a refused VMRUN, too, leaves L1 behind it */
-	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, v->vmcb02) == VMRUN_ENTERED) {
+	if (nested_vmrun(&v->nested, port_of(v), l1pa(rax), &v->inputs02, v->vmcb01, &v->pages02) == VMRUN_ENTERED) {
 		use_level(v, 2);
 		if (unlikely(quirks))
 			quirk_widen02(v);
@@ -346,5 +346,5 @@ enum resume glue_l2_exit(struct vcpu *v)
 
 void glue_restore_l2_state(struct vcpu *v)
 {
-	memcpy(&v->vmcb02->save, &v->nested.snap.save, sizeof(v->vmcb02->save));
+	nested_l2_state(&v->nested, port_of(v), &v->vmcb02->save);
 }

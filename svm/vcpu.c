@@ -60,8 +60,9 @@ static bool alloc_parts(struct vcpu *v)
 {
 	v->vmcb01 = page_alloc(PAGE_SIZE);
 	v->vmcb02 = page_alloc(PAGE_SIZE);
+	v->spare = page_alloc(PAGE_SIZE);
 	v->msrpm02 = page_alloc(MSRPM_SIZE);
-	return v->vmcb01 && v->vmcb02 && v->msrpm02;
+	return v->vmcb01 && v->vmcb02 && v->spare && v->msrpm02;
 }
 
 static void init_inputs02(struct vcpu *v)
@@ -113,6 +114,7 @@ void vcpu_destroy(struct vcpu *v)
 {
 	page_free(v->vmcb01, PAGE_SIZE);
 	page_free(v->vmcb02, PAGE_SIZE);
+	page_free(v->spare, PAGE_SIZE);
 	page_free(v->msrpm02, MSRPM_SIZE);
 	page_free(v->shadow_pool, SHADOW_POOL_PAGES * PAGE_SIZE);
 	page_free(v, VCPU_BYTES);

@@ -77,7 +77,11 @@ struct vcpu {
 	struct memo memos[MEMO_SETS][MEMO_WAYS];
 	struct vmcb *vmcb;            /* the one to run; L0's memory is mapped one to one, so it is a physical address, too */
 	void *stack;                  /* of svm_loop(), in vmrun.asm */
-	struct vmcb *vmcb01, *vmcb02;
+	struct vmcb *vmcb01;
+	union {
+		struct vmcb02_pages; /* vmcb02, spare */
+		struct vmcb02_pages pages02;
+	};
 	struct l1 *l1;
 	unsigned index;               /* within the L1 */
 	unsigned cpu;                 /* physical CPU that runs it */

@@ -6,6 +6,7 @@
 #include <amd/cpu.h>
 #include <amd/exitcode.h>
 
+#include "nested/merge.h"
 #include "tests/fuzz/fuzz.h"
 
 static ALIGNED(4096) uint8_t ram[RIG_RAM];
@@ -24,8 +25,15 @@ static struct vmcb lasting(const struct vmcb *vmcb02)
 	return v;
 }
 
+/* A page of the rig as it was before. */
+static const struct vmcb *same_page(const struct rig *rig, const struct rig_pages *before, const struct vmcb *page)
+{
+	return (const struct vmcb *)((const uint8_t *)before + ((const uint8_t *)page - (const uint8_t *)rig->pages));
+}
+
 static void check_refused(struct rig *rig, const struct rig_pages *before)
 {
+	struct vmcb spare = *same_page(rig, before, rig->spare);
 	const struct vmcb *vmcb12 = rig_vmcb12(rig, RIG_VMCB12);
 	struct vmcb *copy = (struct vmcb *)(ram + RIG_VMCB12);
 
@@ -34,7 +42,10 @@ static void check_refused(struct rig *rig, const struct rig_pages *before)
 	CHECK(memcmp(copy, vmcb12, sizeof(*copy)) == 0);
 	fuzz_check_ram(rig, ram, RIG_VMCB12, PAGE_SIZE);
 	CHECK(!rig->n.gif && !rig->n.in_l2 && rig->n.last_refusal != REASON_NONE);
-	CHECK(memcmp(&before->vmcb02, &rig->pages->vmcb02, sizeof(*before) - offsetof(struct rig_pages, vmcb02)) == 0);
+	CHECK(memcmp(same_page(rig, before, rig->vmcb02), rig->vmcb02, sizeof(struct vmcb)) == 0);
+	vmcb_copy_state(&spare.save, &rig->spare->save); /* the state that was judged, and no other byte */
+	CHECK(memcmp(&spare, rig->spare, sizeof(spare)) == 0);
+	CHECK(memcmp(before->msrpm01, rig->pages->msrpm01, sizeof(*before) - offsetof(struct rig_pages, msrpm01)) == 0);
 	CHECK(rig->vmcb01->save.dr7 == DR7_FIXED);
 }
 

@@ -61,6 +61,7 @@ void rig_reset(struct rig *rig, uint32_t features, uint8_t poison)
 	memset(rig->pages, 0, sizeof(*rig->pages));
 	memset(rig->vmcb01, poison, sizeof(*rig->vmcb01));
 	memset(rig->vmcb02, poison, sizeof(*rig->vmcb02));
+	memset(rig->spare, poison, sizeof(*rig->spare));
 	memset(rig->pages->msrpm01, 0xFF, MSRPM_SIZE);
 	memset(rig->pages->msrpm02, 0xFF, MSRPM_SIZE);
 	memset(rig->pages->iopm01, 0xFF, IOPM_SIZE);
@@ -84,6 +85,7 @@ struct rig *rig_new(uint32_t features, uint8_t poison)
 	rig->pages = aligned_alloc(PAGE_SIZE, sizeof(*rig->pages));
 	rig->vmcb01 = &rig->pages->vmcb01;
 	rig->vmcb02 = &rig->pages->vmcb02;
+	rig->spare = &rig->pages->spare;
 	rig_reset(rig, features, poison);
 	return rig;
 }
@@ -128,7 +130,7 @@ struct vmcb *rig_legal(struct rig *rig, uint64_t at)
 
 enum vmrun_outcome rig_vmrun(struct rig *rig, uint64_t at)
 {
-	return nested_vmrun(&rig->n, rig->l1, l1pa(at), &rig->in, rig->vmcb01, rig->vmcb02);
+	return nested_vmrun(&rig->n, rig->l1, l1pa(at), &rig->in, rig->vmcb01, &rig->pages02);
 }
 
 void rig_enter(struct rig *rig, uint64_t at)

@@ -24,7 +24,7 @@
 
 /* What the CPU reads; pages as on the machine. */
 struct rig_pages {
-	struct vmcb vmcb01, vmcb02;
+	struct vmcb vmcb01, vmcb02, spare;
 	uint8_t msrpm01[MSRPM_SIZE], msrpm02[MSRPM_SIZE], iopm01[IOPM_SIZE];
 	uint8_t npt01[PAGE_SIZE]; /* stands for the root of NPT01; tests that walk it supply a real one */
 	uint8_t pool[RIG_POOL_PAGES * PAGE_SIZE];
@@ -35,7 +35,11 @@ struct rig {
 	struct nested n;
 	struct vmcb02_inputs in;
 	struct rig_pages *pages;
-	struct vmcb *vmcb01, *vmcb02;
+	struct vmcb *vmcb01;
+	union {
+		struct vmcb02_pages; /* vmcb02, spare */
+		struct vmcb02_pages pages02;
+	};
 };
 
 /* L0's own intercepts in these tests: some of each vector. */

@@ -192,15 +192,16 @@ static struct vmcb lasting(const struct vmcb *vmcb02)
 static void compare_with_plain_build(struct strict_world *w, uint64_t at)
 {
 	struct vmcb02_inputs in = w->rig->in;
+	struct vmcb02_pages pages = {.vmcb02 = &w->plain_pages->vmcb02, .spare = &w->plain_pages->spare};
 	struct vmcb got, want;
 
 	nested_init(&w->plain, &w->rig->n.caps, w->plain_pages->pool, RIG_POOL_PAGES, RIG_ASID_FIRST, RIG_ASID_COUNT);
 	in.msrpm02 = hpa_of(w->plain_pages->msrpm02);
-	if (nested_vmrun(&w->plain, w->rig->l1, l1pa(at), &in, w->rig->vmcb01, &w->plain_pages->vmcb02) !=
+	if (nested_vmrun(&w->plain, w->rig->l1, l1pa(at), &in, w->rig->vmcb01, &pages) !=
 	    VMRUN_ENTERED)
 		complain(w, "VMRUN refused without history", at);
 	got = lasting(w->rig->vmcb02);
-	want = lasting(&w->plain_pages->vmcb02);
+	want = lasting(pages.vmcb02);
 	for (size_t i = 0; i < sizeof(got); i++)
 		if (((uint8_t *)&got)[i] != ((uint8_t *)&want)[i])
 			complain(w, "VMCB02 differs from one built afresh at", i);

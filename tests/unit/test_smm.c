@@ -235,11 +235,12 @@ static void no_memory_at_smbase(void **state)
 
 static void smi_in_l2(void)
 {
-	struct vmcb_save *s = &rig->vmcb02->save;
+	struct vmcb_save *s;
 
 	rig_vmcb12(rig, RIG_VMCB12)->control.eventinj = EVENT_V | 0x30;
 	rig_vmcb12(rig, RIG_VMCB12)->control.v_intr = V_INTR_MASKING | 3;
 	rig_enter(rig, RIG_VMCB12);
+	s = &rig->vmcb02->save;
 	fill_state(s);
 	s->rflags = RFLAGS_FIXED | RFLAGS_IF;
 	s->g_pat = 0x0606060606060606;

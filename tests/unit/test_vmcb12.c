@@ -110,7 +110,7 @@ static void bits_that_get_into_the_copy(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(features); i++) {
 		nested_offer(&rig->n, features[i]);
 		memset(page, 0xFF, PAGE_SIZE);
-		assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
+		assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
 		for (size_t f = 0; f < ARRAY_COUNT(fields); f++)
 			assert_field_of_ones(&fields[f], features[i]);
 		for (size_t b = 0; b < PAGE_SIZE; b++)
@@ -131,7 +131,7 @@ static void every_bit_lands_in_its_place(void **state)
 
 				memset(page, 0, PAGE_SIZE);
 				page[fields[f].offset + i] = (uint8_t)(1u << bit);
-				assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
+				assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
 				assert_int_equal(((uint8_t *)&rig->n.snap)[fields[f].offset + i], want);
 				for (size_t g = 0; g < ARRAY_COUNT(fields); g++)
 					for (size_t j = 0; g != f && j < fields[g].size; j++)
@@ -147,7 +147,7 @@ static void only_known_intercepts(void **state)
 	for (unsigned i = 0; i < ICPT_COUNT; i++)
 		for (unsigned bit = 0; bit < 32; bit++) {
 			rig->n.known.intercept[i] = BIT32(bit);
-			assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
+			assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
 			assert_int_equal(rig->n.snap.control.intercept[i], BIT32(bit));
 		}
 }
@@ -157,16 +157,16 @@ static void virtual_gif_and_nmi_apart(void **state)
 	(void)state;
 	memset(rig->l1->ram + RIG_VMCB12, 0xFF, PAGE_SIZE);
 	nested_offer(&rig->n, RIG_FEATURES & ~SVM_FEAT_VNMI);
-	assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
+	assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
 	assert_int_equal(rig->n.snap.control.v_intr, V_INTR_ALWAYS | BIT(9) | BIT(25));
 }
 
 static void all_of_the_page_must_be_memory(void **state)
 {
 	(void)state;
-	assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.known, rig->l1, l1pa(RIG_RAM - PAGE_SIZE)));
-	assert_false(vmcb12_snapshot(&rig->n.snap, &rig->n.known, rig->l1, l1pa(RIG_RAM)));
-	assert_false(vmcb12_snapshot(&rig->n.snap, &rig->n.known, rig->l1, l1pa(UINT64_MAX & ~PAGE_MASK)));
+	assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(RIG_RAM - PAGE_SIZE)));
+	assert_false(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(RIG_RAM)));
+	assert_false(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(UINT64_MAX & ~PAGE_MASK)));
 }
 
 /* --- there and back --- */
