@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kernel/cpu_insn.h - one inline function per instruction that C cannot say. Decides nothing.
- * VMRUN, VMLOAD and VMSAVE are not here: they are in svm/vmrun.asm only. */
+ * VMRUN, VMLOAD and VMSAVE are not here: they are in svm/vmrun.asm and svm/live.h only. */
 #ifndef KERNEL_CPU_INSN_H
 #define KERNEL_CPU_INSN_H
 
@@ -82,44 +82,24 @@ static inline uint64_t rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-static inline uint8_t inb(uint16_t port)
-{
-	uint8_t v;
+#define CPU_PORT_ACCESS(letter, type)                                                              \
+	static inline type in##letter(uint16_t port)                                               \
+	{                                                                                          \
+		type v;                                                                            \
+                                                                                                   \
+		__asm__ volatile("in" #letter " %1, %0" : "=a"(v) : "Nd"(port) : "memory");        \
+		return v;                                                                          \
+	}                                                                                          \
+	static inline void out##letter(uint16_t port, type v)                                      \
+	{                                                                                          \
+		__asm__ volatile("out" #letter " %0, %1" : : "a"(v), "Nd"(port) : "memory");       \
+	}
 
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
+CPU_PORT_ACCESS(b, uint8_t)
+CPU_PORT_ACCESS(w, uint16_t)
+CPU_PORT_ACCESS(l, uint32_t)
 
-static inline uint16_t inw(uint16_t port)
-{
-	uint16_t v;
-
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-
-static inline uint32_t inl(uint16_t port)
-{
-	uint32_t v;
-
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-
-static inline void outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port) : "memory");
-}
-
-static inline void outw(uint16_t port, uint16_t v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port) : "memory");
-}
-
-static inline void outl(uint16_t port, uint32_t v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port) : "memory");
-}
+#undef CPU_PORT_ACCESS
 
 #define CPU_REG_ACCESS(reg)                                                                        \
 	static inline uint64_t read_##reg(void)                                                    \
@@ -146,7 +126,6 @@ CPU_REG_ACCESS(dr3)
 CPU_REG_ACCESS(dr6)
 CPU_REG_ACCESS(dr7)
 
-
 #undef CPU_REG_ACCESS
 
 /* DR0-3, the breakpoint addresses, by number. */
@@ -170,46 +149,21 @@ static inline void invlpg(const void *va)
 	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
 }
 
-static inline void cli(void)
-{
-	__asm__ volatile("cli" : : : "memory");
-}
+#define CPU_INSN(name, text)                                                                       \
+	static inline void name(void)                                                              \
+	{                                                                                          \
+		__asm__ volatile(text : : : "memory");                                             \
+	}
 
-static inline void sti(void)
-{
-	__asm__ volatile("sti" : : : "memory");
-}
+CPU_INSN(cli, "cli")
+CPU_INSN(sti, "sti")
+CPU_INSN(hlt, "hlt")
+CPU_INSN(sti_hlt, "sti; hlt") /* nothing is taken between the two: STI opens only behind the instruction that follows it */
+CPU_INSN(pause, "pause")
+CPU_INSN(nop, "nop")
+CPU_INSN(stgi, "stgi") /* these two only with EFER.SVME set */
+CPU_INSN(clgi, "clgi")
 
-static inline void hlt(void)
-{
-	__asm__ volatile("hlt" : : : "memory");
-}
-
-/* Nothing is taken between the two: STI opens only behind the instruction that follows it. */
-static inline void sti_hlt(void)
-{
-	__asm__ volatile("sti; hlt" : : : "memory");
-}
-
-static inline void pause(void)
-{
-	__asm__ volatile("pause" : : : "memory");
-}
-
-static inline void nop(void)
-{
-	__asm__ volatile("nop" : : : "memory");
-}
-
-/* Only with EFER.SVME set. */
-static inline void stgi(void)
-{
-	__asm__ volatile("stgi" : : : "memory");
-}
-
-static inline void clgi(void)
-{
-	__asm__ volatile("clgi" : : : "memory");
-}
+#undef CPU_INSN
 
 #endif

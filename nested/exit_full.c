@@ -20,13 +20,12 @@ static void undo_soft_event(struct nested *n, const struct nested_exit *exit, st
 }
 
 /* Registers of which the CPU has one set for host and guest (APM2 15.5.1): L1 finds what L2 left. */
-static void carry_shared(const struct nested *n, struct vmcb *vmcb01, const struct vmcb_save *l2)
+static ALWAYS_INLINE void carry_shared(struct vmcb *vmcb01, const struct vmcb_save *l2, bool own_pat)
 {
-	uint64_t cr2 = l2->cr2, dr6 = l2->dr6;
-
-	vmcb_set_cr2(vmcb01, cr2);
-	vmcb_set_dr6(vmcb01, dr6);
-	if (!(n->snap.control.misc & MISC_NP))
+	vmcb01->save.cr2 = l2->cr2;
+	vmcb01->save.dr6 = l2->dr6;
+	vmcb01->control.clean &= ~(CLEAN_CR2 | CLEAN_DRX);
+	if (!own_pat)
 		vmcb_set_g_pat(vmcb01, l2->g_pat);
 }
 
@@ -37,24 +36,52 @@ static void keep_flush(struct nested *n, const struct vmcb_control *c02)
 		tlb02_flush_asid12(&n->tlb02, n->snap.control.asid);
 }
 
-bool nested_exit_full(struct nested *n, struct port *port, const struct nested_exit *exit, struct vmcb *vmcb01,
-		      struct vmcb *vmcb02)
+static ALWAYS_INLINE bool exit_full(struct nested *n, struct port *port, const struct nested_exit *exit,
+				    struct vmcb *vmcb01, struct vmcb *vmcb02, const struct exit_form *form)
 {
-	bool written;
+	bool written = vmcb12_write_exit(port, n->vmcb12_pa, n, exit, vmcb02, form);
 
-	CHECK(n->in_l2);
-	undo_soft_event(n, exit, &vmcb02->save);
-	written = vmcb12_write_exit(port, n->vmcb12_pa, n, exit, vmcb02);
-	if (unlikely(n->caps.eraps))
-		vmcb01->control.erap |= ERAP_CLEAR;
-	if (unlikely(n->lbr_used))
-		lbr02_leave(n, vmcb01, vmcb02);
 	keep_flush(n, &vmcb02->control);
 	n->in_l2 = false;
 	n->run_pending = false;
 	n->gif = false; /* L1 sets it by STGI when it is ready for events */
 	n->full_exit_count++;
-	carry_shared(n, vmcb01, &vmcb02->save);
+	carry_shared(vmcb01, &vmcb02->save, form->own_pat);
 	l1_resume(vmcb01);
 	return written;
+}
+
+/* Of an L2 that has something that most have not, or may have. */
+static OWN_FRAME bool exit_rare(struct nested *n, struct port *port, const struct nested_exit *exit,
+				struct vmcb *vmcb01, struct vmcb *vmcb02)
+{
+	const struct vmcb_control *c = &n->snap.control;
+	const struct exit_form form = {
+		.own_pat = c->misc & MISC_NP, .own_lbr = c->misc2 & MISC2_LBR,
+		.with_nrip = n->caps.features & SVM_FEAT_NRIPS, .with_insn = n->caps.features & SVM_FEAT_DECODE_ASSISTS,
+	};
+
+	undo_soft_event(n, exit, &vmcb02->save);
+	if (n->caps.eraps)
+		vmcb01->control.erap |= ERAP_CLEAR;
+	if (n->lbr_used)
+		lbr02_leave(n, vmcb01, vmcb02);
+	return exit_full(n, port, exit, vmcb01, vmcb02, &form);
+}
+
+bool nested_exit_full(struct nested *n, struct port *port, const struct nested_exit *exit, struct vmcb *vmcb01,
+		      struct vmcb *vmcb02)
+{
+	static const struct exit_form plain = {.own_pat = true, .with_nrip = true, .with_insn = true};
+
+	CHECK(n->in_l2);
+	if (unlikely(!n->plain)) {
+		struct nested_exit copy = { /* so that the plain exit need not be in memory */
+			exit->code, exit->info1, exit->info2, exit->intinfo, exit->nrip,
+			{.words = {exit->insn.words[0], exit->insn.words[1]}},
+		};
+
+		return exit_rare(n, port, &copy, vmcb01, vmcb02);
+	}
+	return exit_full(n, port, exit, vmcb01, vmcb02, &plain);
 }

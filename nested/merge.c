@@ -19,10 +19,10 @@
 static ALWAYS_INLINE void build_intercepts(struct vmcb_control *c, const struct vmcb_control *c12,
 					   const struct vmcb02_inputs *in)
 {
-	_Static_assert(ICPT_CR == 0 && ICPT_MISC2 == 4 && ICPT_COUNT == 6, "four words, then two");
+	_Static_assert(ICPT_CR == 0 && ICPT_MISC2 == 4 && ICPT_COUNT == 6, "four words, then two and two reserved ones");
 	wide_copy_or(c->intercept, c12->intercept, (const struct wide *)in->intercepts);
+	wide_copy_or(c->intercept + 4, c12->intercept + 4, (const struct wide *)in->intercepts + 1);
 	c->intercept[ICPT_CR] |= CR8_READ | CR8_WRITE;
-	icpt_set_pair(c->intercept, 2, icpt_pair(in->intercepts, 2) | icpt_pair(c12->intercept, 2));
 }
 
 /* V_IRQ stays with us (event.c decides on it): the CPU only holds V_TPR and masks physical interrupts by our IF. */
@@ -51,24 +51,24 @@ static ALWAYS_INLINE void fill_control(struct vmcb_control *c, const struct vmcb
 }
 
 /* Bits that are always set, and the PAT that L2 shares with L1 when it has no nested paging. */
-static ALWAYS_INLINE void complete_save(struct vmcb_save *s, const struct vmcb_control *c12, const struct vmcb_save *l1)
+static ALWAYS_INLINE void complete_save(struct vmcb_save *s, const struct vmcb_save *l1, bool own_pat)
 {
 	s->dr7 |= DR7_FIXED;
 	s->dr6 |= DR6_FIXED;
 	s->rflags |= RFLAGS_FIXED;
-	if (unlikely(!(c12->misc & MISC_NP)))
+	if (!own_pat)
 		s->g_pat = l1->g_pat;
 }
 
 void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb_control *c12, const struct vmcb *vmcb01,
-		 const struct vmcb02_inputs *in, const struct vmcb02_tables *tables)
+		 const struct vmcb02_inputs *in, const struct vmcb02_tables *tables, bool own_pat)
 {
 	struct wide kept;
 
 	wide_begin(&kept);
 	fill_control(&vmcb02->control, c12, &vmcb01->control, in, tables);
 	wide_end(&kept);
-	complete_save(&vmcb02->save, c12, &vmcb01->save);
+	complete_save(&vmcb02->save, &vmcb01->save, own_pat);
 }
 
 void vmcb02_blank(struct vmcb *vmcb02)

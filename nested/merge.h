@@ -9,40 +9,27 @@
 
 #include "nested.h"
 
-/* The intercept words, two at a time. */
-#define ICPT_PAIRS (ICPT_COUNT / 2)
-static inline uint64_t icpt_pair(const uint32_t *words, unsigned pair)
-{
-	uint64_t both;
-
-	__builtin_memcpy(&both, words + 2 * pair, sizeof(both));
-	return both;
-}
-
-static inline void icpt_set_pair(uint32_t *words, unsigned pair, uint64_t both)
-{
-	__builtin_memcpy(words + 2 * pair, &both, sizeof(both));
-}
-
 /* vmcb12.c: the only reader and writer of L1's VMCB. `save` is snap->save or where it is needed next; records of branches
  * go to snap->save in any case. */
 bool vmcb12_snapshot(struct vmcb12 *snap, struct vmcb_save *save, const struct vmcb_control *known, struct port *port,
 		     l1pa_t at);
-/* The state alone. */
-bool vmcb12_state(struct vmcb_save *to, struct port *port, l1pa_t at);
 /* The same from a snapshot that may hold anything. */
 void vmcb12_sanitise(struct vmcb12 *snap, const struct vmcb_control *known, const struct vmcb12 *from);
 /* The state that VMRUN loads, and nothing else of a save area. */
 void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from);
 bool vmcb12_write_refused(struct port *port, l1pa_t at);
+/* Which registers L2 has for itself, and what L1 is told. */
+struct exit_form {
+	bool own_pat, own_lbr, with_nrip, with_insn;
+};
 bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, const struct nested_exit *exit,
-		       const struct vmcb *vmcb02);
+		       const struct vmcb *vmcb02, const struct exit_form *form);
 
 /* merge.c */
 void vmcb02_blank(struct vmcb *vmcb02);
-/* The control area of the snapshot; the state that VMCB02 has already is completed. */
+/* The control area of the snapshot, without its event; the state that VMCB02 has already is completed. */
 void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb_control *c12, const struct vmcb *vmcb01,
-		 const struct vmcb02_inputs *in, const struct vmcb02_tables *tables);
+		 const struct vmcb02_inputs *in, const struct vmcb02_tables *tables, bool own_pat);
 void vmcb02_soft_event(struct vmcb *vmcb02, const struct vmcb12 *snap, const struct nested_caps *caps,
 		       struct soft_event *soft);
 

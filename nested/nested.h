@@ -24,7 +24,7 @@ void nested_offer(struct nested *n, uint32_t features);
 
 /* What VMCB02 needs from L0 besides VMCB01: tables and intercepts that are ours whatever L1 asks for. */
 struct vmcb02_inputs {
-	uint32_t intercepts[ICPT_COUNT] ALIGNED(sizeof(struct wide)); /* what L0 must see while L2 runs */
+	uint32_t intercepts[8] ALIGNED(sizeof(struct wide)); /* what L0 must see while L2 runs; two words are reserved */
 	hpa_t iopm;                 /* all ones */
 	hpa_t msrpm02;              /* behind it, as in a VMCB */
 	const uint8_t *msrpm01;
@@ -53,6 +53,8 @@ void nested_l2_state(const struct nested *n, struct port *port, struct vmcb_save
 static inline void nested_choose_anew(struct nested *n)
 {
 	n->npt02.drops++;
+	n->rare = true;
+	n->plain = false;
 }
 
 /* --- the full exit: exit_full.c --- */
@@ -72,6 +74,8 @@ enum route { ROUTE_UNDECIDED, ROUTE_L0, ROUTE_L1 };
 
 /* For an exit of L2 with any 64-bit code. `msr` is ECX, looked at for #VMEXIT(MSR) only. */
 enum route nested_route(const struct nested *n, struct port *port, const struct vmcb *vmcb02, uint32_t msr);
+/* Is an exit with this code L1's if and only if nested_intercepts() says so? */
+bool nested_is_routed_by_bit(uint64_t exitcode);
 /* Does L1 intercept this exit code (below VMEXIT_INTERCEPT_END)? */
 bool nested_intercepts(const struct nested *n, uint64_t exitcode);
 
@@ -188,9 +192,7 @@ static inline enum nested_fault nested_insn_fault(const struct nested *n, bool t
 {
 	if (!n->svme && !n->in_l2)
 		return NESTED_FAULT_UD;
-	if (cpl != 0)
-		return NESTED_FAULT_GP;
-	if (takes_address && ((rax & PAGE_MASK) || (rax & n->caps.phys_mbz)))
+	if (cpl != 0 || (takes_address && (rax & (n->caps.phys_mbz | PAGE_MASK))))
 		return NESTED_FAULT_GP;
 	return NESTED_FAULT_NONE;
 }

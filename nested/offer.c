@@ -31,7 +31,7 @@ void nested_offer(struct nested *n, uint32_t features)
 
 	n->caps.features = features;
 	n->far_bits = check_far_bits(&n->caps);
-	n->passed = (struct check_passed){.efer = UINT64_MAX}; /* which never passes */
+	check_forget_passed(&n->passed);
 	know_basics(known, n->caps.intercepts);
 	if (n->caps.eraps)
 		known->erap = ERAP_ALLOW_LARGER | ERAP_CLEAR;

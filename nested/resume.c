@@ -9,11 +9,15 @@
 /* L1's PDPTEs (PAE mode) are fetched anew by hardware, since L1 itself runs under nested paging. */
 void l1_resume(struct vmcb *vmcb01)
 {
-	vmcb_set_dr7(vmcb01, DR7_FIXED); /* all breakpoints off */
-	vmcb_set_v_intr(vmcb01, vmcb01->control.v_intr & ~V_INTR_GIF); /* where the CPU keeps L1's GIF: svm/gif.h */
-	vmcb01->save.rflags &= ~RFLAGS_VM;
-	if (unlikely(!(vmcb01->save.cr0 & CR0_PE)))
-		vmcb_set_cr0(vmcb01, vmcb01->save.cr0 | CR0_PE);
-	if (unlikely(vmcb01->save.cpl != 0))
+	struct vmcb_save *s = &vmcb01->save;
+	struct vmcb_control *c = &vmcb01->control;
+
+	s->dr7 = DR7_FIXED; /* all breakpoints off */
+	c->v_intr &= ~V_INTR_GIF; /* where the CPU keeps L1's GIF: svm/gif.h */
+	s->rflags &= ~RFLAGS_VM;
+	c->clean &= ~(CLEAN_DRX | CLEAN_TPR);
+	if (unlikely(!(s->cr0 & CR0_PE)))
+		vmcb_set_cr0(vmcb01, s->cr0 | CR0_PE);
+	if (unlikely(s->cpl != 0))
 		vmcb_set_cpl(vmcb01, 0);
 }

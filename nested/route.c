@@ -49,10 +49,21 @@ static OWN_FRAME enum route route_by_more(const struct nested *n, struct port *p
 	}
 }
 
+/* Does whose exit it is depend on more? */
+static bool is_routed_by_more(uint64_t code)
+{
+	return code - VMEXIT_PAUSE <= VMEXIT_MSR - VMEXIT_PAUSE;
+}
+
 /* The machine's own events: L0 sees to them, then event.c asks what L1 gets. V_IRQ in VMCB02 is only ever L0's window. */
 static bool is_of_machine(uint64_t code)
 {
 	return code - VMEXIT_INTR <= VMEXIT_VINTR - VMEXIT_INTR;
+}
+
+bool nested_is_routed_by_bit(uint64_t exitcode)
+{
+	return exitcode < VMEXIT_INTERCEPT_END && !is_routed_by_more(exitcode) && !is_of_machine(exitcode);
 }
 
 /* A nested fault has no intercept bit, which makes it L0's. */
@@ -60,7 +71,7 @@ enum route nested_route(const struct nested *n, struct port *port, const struct 
 {
 	uint64_t code = vmcb02->control.exitcode;
 
-	if (unlikely(code - VMEXIT_PAUSE <= VMEXIT_MSR - VMEXIT_PAUSE))
+	if (unlikely(is_routed_by_more(code)))
 		return route_by_more(n, port, &vmcb02->control, msr);
 	return to_l1_if(!is_of_machine(code) && nested_intercepts(n, code));
 }

@@ -11,7 +11,7 @@
 #include <amd/msr.h>
 #include <amd/vmcb_access.h>
 
-#include "check_rules.h"
+#include "check_usual.h"
 #include "merge.h"
 #include "permmap12.h"
 
@@ -175,6 +175,7 @@ static void drop_caches(struct nested *n)
 {
 	n->root = NULL;
 	n->vmcb02_built = n->msrpm02_plain = false;
+	check_forget_passed(&n->passed);
 	memset(n->last, 0, sizeof(n->last));
 	if (n->npt02.pool)
 		npt02_drop_all(&n->npt02);

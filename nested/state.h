@@ -66,7 +66,6 @@ struct last_tables {
 	struct npt02_root *root;
 	hpa_t table;
 };
-_Static_assert(sizeof(struct last_tables) == 64, "found by a shift");
 
 /* System management mode (smm.c). `host` says nothing unless `from_l2` is set. */
 struct smm {
@@ -114,7 +113,8 @@ struct nested {
 	struct last_tables *last_used; /* of these                              vmrun.c */
 	uint64_t far_bits;        /* check_far_bits()                            offer.c */
 	struct check_passed passed; /*                                          vmrun.c */
-	bool usual;               /* the last VMRUN passed at once: its state is in VMCB02 alone, not in snap   vmrun.c */
+	bool usual;               /* the last VMRUN was: its state is in VMCB02 alone, not in snap   vmrun.c */
+	bool plain;               /* so is its #VMEXIT                           vmrun.c */
 	bool rare;                /* VMCB02 needs what add_rarities() knows      vmrun.c */
 	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */

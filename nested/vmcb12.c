@@ -31,25 +31,37 @@ static ALWAYS_INLINE void copy_control(struct vmcb_control *c, const struct vmcb
 #undef PART
 }
 
-/* The state that VMRUN loads (APM2 15.5.1). */
-static ALWAYS_INLINE void copy_save(struct vmcb_save *s, const struct vmcb_save *from)
+/* In L1's memory the reserved words of a descriptor table register are not ours to change. */
+static ALWAYS_INLINE void copy_table(struct vmcb_seg *to, const struct vmcb_seg *from, bool back)
 {
-	wide_copy(&s->es, &from->es);
-	wide_copy(&s->cs, &from->cs);
-	wide_copy(&s->ss, &from->ss);
-	wide_copy(&s->ds, &from->ds);
-	wide_copy(&s->gdtr, &from->gdtr);
-	wide_copy(&s->idtr, &from->idtr);
-	s->cpl = from->cpl;
-	s->efer = from->efer;
-	wide_copy(&s->cr4, &from->cr4); /* cr3 */
-	wide_copy(&s->cr0, &from->cr0); /* dr7 */
-	wide_copy(&s->dr6, &from->dr6); /* rflags */
-	s->rip = from->rip;
-	s->rsp = from->rsp;
-	s->rax = from->rax;
-	s->cr2 = from->cr2;
-	s->g_pat = from->g_pat;
+	if (!back) {
+		wide_copy(to, from);
+		return;
+	}
+	to->limit = from->limit;
+	to->base = from->base;
+}
+
+/* The state that VMRUN loads and #VMEXIT writes back (APM2 15.5.1, 15.6); G_PAT where L2 has one of its own. */
+static ALWAYS_INLINE void copy_save(struct vmcb_save *to, const struct vmcb_save *from, bool with_pat, bool back)
+{
+	wide_copy(&to->es, &from->es);
+	wide_copy(&to->cs, &from->cs);
+	wide_copy(&to->ss, &from->ss);
+	wide_copy(&to->ds, &from->ds);
+	copy_table(&to->gdtr, &from->gdtr, back);
+	copy_table(&to->idtr, &from->idtr, back);
+	to->cpl = from->cpl;
+	to->efer = from->efer;
+	wide_copy(&to->cr4, &from->cr4); /* cr3 */
+	wide_copy(&to->cr0, &from->cr0); /* dr7 */
+	wide_copy(&to->dr6, &from->dr6); /* rflags */
+	to->rip = from->rip;
+	to->rsp = from->rsp;
+	to->rax = from->rax;
+	to->cr2 = from->cr2;
+	if (with_pat)
+		to->g_pat = from->g_pat;
 }
 
 COLD void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from)
@@ -57,7 +69,7 @@ COLD void vmcb_copy_state(struct vmcb_save *to, const struct vmcb_save *from)
 	struct wide kept;
 
 	wide_begin(&kept);
-	copy_save(to, from);
+	copy_save(to, from, true, false);
 	wide_end(&kept);
 }
 
@@ -74,7 +86,7 @@ bool vmcb12_snapshot(struct vmcb12 *snap, struct vmcb_save *save, const struct v
 	barrier(); /* between the two nothing is read twice, and after the second nothing at all */
 	wide_begin(&kept);
 	copy_control(&snap->control, &vmcb12->control, known);
-	copy_save(save, &vmcb12->save);
+	copy_save(save, &vmcb12->save, true, false);
 	wide_end(&kept);
 	if (unlikely(snap->control.misc2 & MISC2_LBR))
 		vmcb_copy_lbr(&snap->save, &vmcb12->save);
@@ -82,14 +94,12 @@ bool vmcb12_snapshot(struct vmcb12 *snap, struct vmcb_save *save, const struct v
 	return true;
 }
 
-COLD bool vmcb12_state(struct vmcb_save *to, struct port *port, l1pa_t at)
+/* The snapshot has it only if the VMRUN was unusual; VMCB12 has it still. */
+COLD void nested_l2_state(const struct nested *n, struct port *port, struct vmcb_save *to)
 {
-	const struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
+	const struct vmcb *vmcb12 = n->usual ? port_l1_ptr(port, n->vmcb12_pa, sizeof(*vmcb12)) : NULL;
 
-	if (!vmcb12)
-		return false;
-	vmcb_copy_state(to, &vmcb12->save);
-	return true;
+	vmcb_copy_state(to, vmcb12 ? &vmcb12->save : &n->snap.save);
 }
 
 /* For save.c, which has a copy of a copy. */
@@ -99,7 +109,7 @@ COLD void vmcb12_sanitise(struct vmcb12 *snap, const struct vmcb_control *known,
 
 	wide_begin(&kept);
 	copy_control(&snap->control, &from->control, known);
-	copy_save(&snap->save, &from->save);
+	copy_save(&snap->save, &from->save, true, false);
 	wide_end(&kept);
 	if (snap->control.misc2 & MISC2_LBR)
 		vmcb_copy_lbr(&snap->save, &from->save);
@@ -142,8 +152,8 @@ static void write_v_intr(struct vmcb_control *c, const struct nested *n)
 	c->v_intr = (c->v_intr & ~mask) | (n->v_intr12 & mask);
 }
 
-static void write_control(struct vmcb_control *c, const struct nested *n, const struct nested_exit *exit,
-			  const struct vmcb *vmcb02)
+static ALWAYS_INLINE void write_control(struct vmcb_control *c, const struct nested *n, const struct nested_exit *exit,
+					const struct vmcb *vmcb02, const struct exit_form *form)
 {
 	write_v_intr(c, n);
 	c->int_shadow = vmcb02->control.int_shadow & INT_SHADOW_ACTIVE;
@@ -152,52 +162,28 @@ static void write_control(struct vmcb_control *c, const struct nested *n, const 
 	c->exitinfo2 = exit->info2;
 	c->exitintinfo = exit->intinfo;
 	c->eventinj = 0;
-	if (n->caps.features & SVM_FEAT_NRIPS)
+	if (form->with_nrip)
 		c->nrip = exit->nrip;
-	if (n->caps.features & SVM_FEAT_DECODE_ASSISTS) {
+	if (form->with_insn) {
 		c->insn.words[0] = exit->insn.words[0];
 		c->insn.words[1] = exit->insn.words[1];
 	}
 }
 
-/* The state that VMRUN loads, written back (APM2 15.6). */
-static void write_save(struct vmcb_save *s, const struct nested *n, const struct vmcb_save *l2)
-{
-	wide_copy(&s->es, &l2->es);
-	wide_copy(&s->cs, &l2->cs);
-	wide_copy(&s->ss, &l2->ss);
-	wide_copy(&s->ds, &l2->ds);
-	s->gdtr.limit = l2->gdtr.limit;
-	s->gdtr.base = l2->gdtr.base;
-	s->idtr.limit = l2->idtr.limit;
-	s->idtr.base = l2->idtr.base;
-	s->cpl = l2->cpl;
-	s->efer = l2->efer;
-	wide_copy(&s->cr4, &l2->cr4); /* cr3 */
-	wide_copy(&s->cr0, &l2->cr0); /* dr7 */
-	wide_copy(&s->dr6, &l2->dr6); /* rflags */
-	s->rip = l2->rip;
-	s->rsp = l2->rsp;
-	s->rax = l2->rax;
-	s->cr2 = l2->cr2;
-	if (n->snap.control.misc & MISC_NP)
-		s->g_pat = l2->g_pat;
-}
-
 /* The exit of an L2 that ran. False: no RAM there. */
 bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, const struct nested_exit *exit,
-		       const struct vmcb *vmcb02)
+		       const struct vmcb *vmcb02, const struct exit_form *form)
 {
 	struct vmcb *vmcb12 = port_l1_ptr(port, at, sizeof(*vmcb12));
 	struct wide kept;
 
 	if (!vmcb12)
 		return false;
-	write_control(&vmcb12->control, n, exit, vmcb02);
+	write_control(&vmcb12->control, n, exit, vmcb02, form);
 	wide_begin(&kept);
-	write_save(&vmcb12->save, n, &vmcb02->save);
+	copy_save(&vmcb12->save, &vmcb02->save, form->own_pat, true);
 	wide_end(&kept);
-	if (unlikely(n->snap.control.misc2 & MISC2_LBR))
+	if (form->own_lbr)
 		vmcb_copy_lbr(&vmcb12->save, &vmcb02->save);
 	return true;
 }

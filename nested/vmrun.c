@@ -105,12 +105,14 @@ static uint8_t flush_on_entry(const struct nested *n, bool flush)
 	return n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
 }
 
-/* Does VMCB02 need more for this L1 than for others? What the answer rests on is fixed, or its writers call
+/* Does VMCB02 need more for this L1 than for others, or is its #VMEXIT unlike theirs? What the answer rests on is fixed, or its writers call
  * nested_choose_anew(). */
 static bool needs_rarities(const struct nested *n)
 {
+	const uint32_t exit_info = SVM_FEAT_NRIPS | SVM_FEAT_DECODE_ASSISTS;
+
 	return n->lbr_used || n->tsc_ratio != TSC_RATIO_ONE || (n->caps.features & SVM_FEAT_GMET) || n->caps.eraps ||
-	       n->caps.hw_pause_threshold || n->caps.hw_tsc_ratio;
+	       n->caps.hw_pause_threshold || n->caps.hw_tsc_ratio || (n->caps.features & exit_info) != exit_info;
 }
 
 /* The nested table and the TLB tag that L2 runs with. True: its TLB entries must go. */
@@ -193,6 +195,7 @@ static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02
 /* What few L2s have. */
 static OWN_FRAME void add_rarities(struct nested *n, const struct vmcb *vmcb01, struct vmcb *vmcb02)
 {
+	n->plain = false;
 	if (n->lbr_used || (n->snap.control.misc2 & MISC2_LBR))
 		lbr02_enter(n, vmcb01, vmcb02);
 	if (n->tsc_ratio != TSC_RATIO_ONE)
@@ -207,44 +210,52 @@ static OWN_FRAME void add_rarities(struct nested *n, const struct vmcb *vmcb01, 
 
 /* VMCB02 as the snapshot says, whether that is fresh from L1 or from an image. The state is there. */
 static ALWAYS_INLINE void make_vmcb02(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
-				      struct vmcb *vmcb02)
+				      struct vmcb *vmcb02, bool usual)
 {
+	const struct vmcb_control *c = &n->snap.control;
 	struct vmcb02_tables tables = tables_of(n, vmcb01, in);
 
-	vmcb02_fill(vmcb02, &n->snap.control, vmcb01, in, &tables);
-	if (unlikely(n->snap.control.eventinj & EVENT_V))
-		vmcb02->control.eventinj = n->snap.control.eventinj;
-	if (unlikely(n->rare || (n->snap.control.misc2 & MISC2_LBR)))
+	vmcb02_fill(vmcb02, c, vmcb01, in, &tables, usual || (c->misc & MISC_NP));
+	if (!usual && (c->eventinj & EVENT_V))
+		vmcb02->control.eventinj = c->eventinj;
+	n->usual = n->plain = usual;
+	if (unlikely(n->rare || (!usual && (c->misc2 & MISC2_LBR))))
 		add_rarities(n, vmcb01, vmcb02);
 }
 
-/* All of it from the snapshot. */
-static void start_vmcb02(struct nested *n, struct vmcb *vmcb02)
+/* A page that is to be VMCB02, all of it: the state from the snapshot, the rest is not there yet. */
+static void start_page(const struct nested *n, struct vmcb *vmcb02)
 {
 	vmcb02_blank(vmcb02);
 	vmcb_copy_state(&vmcb02->save, &n->snap.save);
-	n->vmcb02_built = false; /* the other page was not */
-	n->usual = false;
+}
+
+/* The same for VMCB02 without a VMRUN. The spare page has to wait: the next VMRUN goes by the rules, and sees to it. */
+static void start_vmcb02(struct nested *n, struct vmcb *vmcb02)
+{
+	start_page(n, vmcb02);
+	n->vmcb02_built = false;
+	check_forget_passed(&n->passed);
 }
 
 COLD void vmrun_make_again(struct nested *n, const struct vmcb *vmcb01, const struct vmcb02_inputs *in,
 			   struct vmcb *vmcb02)
 {
 	start_vmcb02(n, vmcb02);
-	make_vmcb02(n, vmcb01, in, vmcb02);
+	make_vmcb02(n, vmcb01, in, vmcb02, false);
 }
 
 /* Steps 5 and 6, with a snapshot that passed. */
 static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
-				   const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02)
+				   const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb *vmcb02, bool usual)
 {
 	const struct vmcb_control *c = &n->snap.control;
 
 	merge_msrpm(n, port, in);
-	make_vmcb02(n, vmcb01, in, vmcb02);
+	make_vmcb02(n, vmcb01, in, vmcb02, usual);
 	n->soft.pending = false;
 	n->v_intr12 = c->v_intr;
-	if (unlikely(vmcb02->control.eventinj)) {
+	if (!usual && (c->eventinj & EVENT_V)) {
 		vmcb02_soft_event(vmcb02, &n->snap, &n->caps, &n->soft);
 		nested_vnmi_injected(n, c->eventinj);
 	}
@@ -253,16 +264,6 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 	n->in_l2 = true;
 	n->run_pending = true;
 	n->gif = true; /* last: from here on L1's events may come (APM2 15.5.1) */
-}
-
-/* Step 3 for what nearly all are; `s` is the state. */
-static ALWAYS_INLINE bool is_usual(const struct nested *n, struct port *port, const struct vmcb *vmcb01,
-				   const struct vmcb_save *s)
-{
-	const struct vmcb_control *c = &n->snap.control;
-
-	return check_is_usual(c, s, &n->passed, n->far_bits, &vmcb01->save) &&
-	       (!(c->intercept[ICPT_MISC1] & ICPT1_MSR) || port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE));
 }
 
 /* Rule by rule. */
@@ -278,57 +279,52 @@ static OWN_FRAME enum vmrun_reason check_each(struct nested *n, struct port *por
 	return reason;
 }
 
-/* What is usual passes each rule: looked at where there is an operating system below. */
-static ALWAYS_INLINE bool usual_is_legal(struct nested *n, struct port *port, const struct vmcb *vmcb01,
-					 const struct vmcb_save *s)
+/* Step 3 for what nearly all are; `s` is the state. */
+static ALWAYS_INLINE bool is_usual(const struct nested *n, struct port *port, const struct vmcb *vmcb01,
+				   const struct vmcb_save *s)
 {
-#if __STDC_HOSTED__
-	struct vmcb_save before = n->snap.save;
-	bool legal = check_each(n, port, vmcb01, s) == REASON_NONE;
+	const struct vmcb_control *c = &n->snap.control;
 
-	n->snap.save = before;
-	return legal;
-#else
-	(void)n, (void)port, (void)vmcb01, (void)s;
-	return true;
-#endif
+	return check_is_usual(c, s, &n->passed, n->far_bits, &vmcb01->save) &&
+	       (!(c->intercept[ICPT_MISC1] & ICPT1_MSR) || port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE));
 }
 
-static ALWAYS_INLINE enum vmrun_reason check(struct nested *n, struct port *port, const struct vmcb *vmcb01,
-					     const struct vmcb_save *s)
+/* From step 3 on, for a VMRUN that is not usual or not legal. */
+static OWN_FRAME enum vmrun_reason enter_by_rules(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
+						  const struct vmcb02_inputs *in, struct vmcb *vmcb01,
+						  const struct vmcb02_pages *pages)
 {
-	n->usual = is_usual(n, port, vmcb01, s);
-	CHECK(!n->usual || usual_is_legal(n, port, vmcb01, s));
-	return likely(n->usual) ? REASON_NONE : check_each(n, port, vmcb01, s);
-}
+	enum vmrun_reason reason = check_each(n, port, vmcb01, &pages->spare->save);
 
-/* Neither page has been VMCB02 yet, or not since what is in it came from an image. The state is in the spare one. */
-static COLD void start_pages(struct nested *n, const struct vmcb02_pages *pages)
-{
-	vmcb_copy_state(&n->snap.save, &pages->spare->save);
-	vmcb02_blank(pages->vmcb02);
-	vmcb02_blank(pages->spare);
-	vmcb_copy_state(&pages->spare->save, &n->snap.save);
-	n->vmcb02_built = true;
+	if (reason)
+		return reason;
+	if (!n->vmcb02_built) { /* nor the other page, or not since what is in it came from an image */
+		vmcb02_blank(pages->vmcb02);
+		start_page(n, pages->spare);
+		n->vmcb02_built = true;
+	}
+	enter_l2(n, port, vmcb12_pa, in, vmcb01, pages->spare, false);
+	return REASON_NONE;
 }
 
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
 				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb02_pages *pages)
 {
-	enum vmrun_reason reason = REASON_VMCB_UNBACKED;
+	enum vmrun_reason reason = REASON_NONE;
 	struct vmcb *spare = pages->spare;
 
 	CHECK(!n->in_l2);
 	n->vmrun_count++;
-	if (vmcb12_snapshot(&n->snap, &spare->save, &n->known, port, vmcb12_pa))
-		reason = check(n, port, vmcb01, &spare->save);
+	if (unlikely(!vmcb12_snapshot(&n->snap, &spare->save, &n->known, port, vmcb12_pa)))
+		reason = REASON_VMCB_UNBACKED;
+	else if (likely(is_usual(n, port, vmcb01, &spare->save)))
+		enter_l2(n, port, vmcb12_pa, in, vmcb01, spare, true);
+	else
+		reason = enter_by_rules(n, port, vmcb12_pa, in, vmcb01, pages);
 	if (unlikely(reason)) {
 		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
 		return VMRUN_REFUSED;
 	}
-	if (unlikely(!n->vmcb02_built))
-		start_pages(n, pages);
-	enter_l2(n, port, vmcb12_pa, in, vmcb01, spare);
 	*pages = (struct vmcb02_pages){.vmcb02 = spare, .spare = pages->vmcb02};
 	return VMRUN_ENTERED;
 }
@@ -340,12 +336,6 @@ COLD bool vmrun_resume(struct nested *n, struct port *port, l1pa_t vmcb12_pa, co
 	if (check_all(n, port, vmcb01))
 		return false;
 	start_vmcb02(n, vmcb02);
-	enter_l2(n, port, vmcb12_pa, in, vmcb01, vmcb02);
+	enter_l2(n, port, vmcb12_pa, in, vmcb01, vmcb02, false);
 	return true;
-}
-
-COLD void nested_l2_state(const struct nested *n, struct port *port, struct vmcb_save *to)
-{
-	if (!n->usual || !vmcb12_state(to, port, n->vmcb12_pa))
-		vmcb_copy_state(to, &n->snap.save);
 }

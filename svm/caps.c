@@ -199,7 +199,7 @@ enum resume exit_cpuid(struct vcpu *v)
 	v->regs[GPR_RBX] = r.ebx;
 	v->regs[GPR_RCX] = r.ecx;
 	v->regs[GPR_RDX] = r.edx;
-	return RESUME_NEXT;
+	return exit_done_first(v);
 }
 
 /* --- reserved bits that follow --- */

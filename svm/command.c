@@ -132,9 +132,9 @@ static void show_exits(const struct vcpu *v, struct out *out)
 {
 	out_print(out, "guest %s vCPU %u\n", v->l1->name, v->index);
 	for (unsigned i = 0; i < EXIT_COUNTERS; i++) {
-		if (v->exit_counts[0][i] || v->exit_counts[1][i])
+		if (v->exits_of[0].counts[i] || v->exits_of[1].counts[i])
 			out_print(out, "  %-16s level 1: %-12llu level 2: %llu\n", exit_counter_name(i),
-			    (unsigned long long)v->exit_counts[0][i], (unsigned long long)v->exit_counts[1][i]);
+			    (unsigned long long)v->exits_of[0].counts[i], (unsigned long long)v->exits_of[1].counts[i]);
 	}
 	if (v->l1->nested)
 		show_nested(&v->nested, out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/exit.c - every #VMEXIT comes through here: INVALID first, then "in L2?", then one line per exit code. Handlers
- * say whether to step over the instruction; that is done here.
+ * say whether to step over the instruction; that is done here. What there is to ask after every exit is what all of
+ * L1's work waits for, so each level has a table of its own handlers, and all that is rarely so is asked at once.
  * Manual: APM2 appendix C (exit codes), 15.7 (nRIP). Next: exit_<what>.c, nested_glue.c. */
 #include <amd/cpu.h>
 #include <amd/cpuid.h>
@@ -14,6 +15,7 @@
 #include "svm/exit_names.h"
 #include "svm/inject.h"
 #include "svm/lbr.h"
+#include "svm/nested_info.h"
 #include "svm/once.h"
 #include "svm/quirk.h"
 
@@ -59,8 +61,10 @@ unsigned exit_decode_length(struct vcpu *v)
 }
 
 /* The exits that are not hot. */
-static OWN_FRAME enum resume dispatch_other(struct vcpu *v, uint64_t code)
+static OWN_FRAME enum resume dispatch_other(struct vcpu *v)
 {
+	uint64_t code = v->vmcb->control.exitcode;
+
 	switch (code) {
 	case VMEXIT_INTR: return exit_intr(v);
 	case VMEXIT_NMI: return exit_intr(v);
@@ -109,51 +113,44 @@ static OWN_FRAME enum resume dispatch_other(struct vcpu *v, uint64_t code)
 	}
 }
 
-/* Handlers of L1's exits, and of L2's exits that L1 does not want. The hot ones have codes close to each other, which
- * makes a short table of them. */
-static enum resume dispatch(struct vcpu *v, uint64_t code)
+/* Handlers of L1's exits, and of L2's exits that L1 does not want: the hot ones. */
+static exit_handler *const hot[VMEXIT_INTERCEPT_END] = {
+	[VMEXIT_CPUID] = exit_cpuid,
+	[VMEXIT_HLT] = exit_hlt,
+	[VMEXIT_IOIO] = exit_io,
+	[VMEXIT_MSR] = exit_msr,
+	[VMEXIT_VMRUN] = glue_vmrun,
+	[VMEXIT_VMLOAD] = glue_vmload,
+	[VMEXIT_VMSAVE] = glue_vmsave,
+	[VMEXIT_STGI] = glue_set_gif,
+	[VMEXIT_CLGI] = glue_set_gif,
+};
+
+static enum resume dispatch(struct vcpu *v)
 {
-	switch (code) {
-	case VMEXIT_CPUID: return exit_cpuid(v);
-	case VMEXIT_HLT: return exit_hlt(v);
-	case VMEXIT_IOIO: return exit_io(v);
-	case VMEXIT_MSR: return exit_msr(v);
-	case VMEXIT_VMRUN: return glue_vmrun(v);
-	case VMEXIT_VMLOAD: return glue_vmload(v);
-	case VMEXIT_VMSAVE: return glue_vmsave(v);
-	case VMEXIT_STGI: return glue_set_gif(v, true);
-	case VMEXIT_CLGI: return glue_set_gif(v, false);
-	default: return code == VMEXIT_NPF ? exit_npf(v) : dispatch_other(v, code);
-	}
+	uint64_t code = v->vmcb->control.exitcode;
+
+	if (code < VMEXIT_INTERCEPT_END && hot[code])
+		return hot[code](v);
+	return code == VMEXIT_NPF ? exit_npf(v) : dispatch_other(v);
 }
 
-/* Codes are 64 bits wide, but not every engine stores the upper half of the negative ones (docs/engines.md). */
-static uint64_t exit_code_64(uint64_t code)
+enum resume exit_of_l2(struct vcpu *v)
 {
-	return (uint32_t)code >= 0xFFFFFFF0 && code >> 32 == 0 ? code | UINT64_C(0xFFFFFFFF00000000) : code;
+	enum resume resume = glue_l2_exit(v);
+
+	return resume == RESUME_UNDECIDED ? dispatch(v) : resume;
 }
 
-static uint64_t after_vmexit(struct vcpu *v, struct vmcb_control *c)
+static enum resume exit_of_level(struct vcpu *v)
 {
-	uint64_t code = c->exitcode;
-
-	c->clean = CLEAN_ALL; /* setters take back what they change */
-	c->tlb_control = TLB_CONTROL_NONE;
-	c->eventinj = 0;
-	v->insn_len = 0;
-	if (likely(code < VMEXIT_INTERCEPT_END)) {
-		v->counts[code]++;
-	} else {
-		c->exitcode = code = exit_code_64(code);
-		v->counts[exit_counter(code)]++;
-	}
-	if (unlikely(c->exitintinfo & EVENT_V))
-		inject_collect(v);
-	return code;
+	return v->nested.in_l2 ? exit_of_l2(v) : dispatch(v);
 }
+
+/* --- what is rarely so --- */
 
 /* An exit that is about nothing but a trick of L0's own, or that a fault of the guest comes before. */
-static COLD bool is_no_exit(struct vcpu *v)
+static bool is_no_exit(struct vcpu *v)
 {
 	if (lbr_steps(v))
 		lbr_after_exit(v);
@@ -165,34 +162,94 @@ static COLD bool is_no_exit(struct vcpu *v)
 	return false;
 }
 
-static enum resume handle(struct vcpu *v, const struct vmcb_control *c, uint64_t code)
+static COLD enum resume exit_odd(struct vcpu *v)
 {
-	enum resume resume = RESUME_UNDECIDED;
+	const struct vmcb_control *c = &v->vmcb->control;
 
-	if (unlikely(code == VMEXIT_INVALID))
+	if (c->exitintinfo & EVENT_V)
+		inject_collect(v);
+	if (c->exitcode == VMEXIT_INVALID)
 		return exit_invalid_hw(v);
-	if (unlikely(v->odd_entry || quirk_may_concern(c, code))) {
-		if (is_no_exit(v))
-			return RESUME_SAME;
-		code = c->exitcode; /* what it really is */
-	}
-	if (v->nested.in_l2)
-		resume = glue_l2_exit(v);
-	return resume == RESUME_UNDECIDED ? dispatch(v, code) : resume;
+	if ((v->odd_entry || quirk_may_concern(c, c->exitcode)) && is_no_exit(v))
+		return RESUME_SAME;
+	return exit_of_level(v); /* by the code that it really is */
 }
 
-void svm_exit(struct vcpu *v)
+#define ODD_ENTRY 1u
+#define ODD_INTINFO (EVENT_V >> 24)
+_Static_assert(ODD_ENTRY == INT_SHADOW_ACTIVE && ODD_ENTRY == (uint32_t)true, "is_odd() asks for them at once");
+
+/* Is there more to see to than the exit code, but for quirk_codes[]? Bits 30:24 of EXITINTINFO are reserved: should
+ * one be set, exit_odd() finds nothing. */
+static ALWAYS_INLINE bool is_odd(const struct vcpu *v, const struct vmcb_control *c)
+{
+	uint32_t all = v->odd_entry | (uint32_t)c->int_shadow | (uint8_t)(c->exitintinfo >> 24);
+
+	return (all & (ODD_ENTRY | ODD_INTINFO)) != 0;
+}
+
+/* --- one exit --- */
+
+static exit_handler *handler_of_l2(unsigned code)
+{
+	bool address_first = has_quirk(QUIRK_SVM_ADDRESS) &&
+			     (code == VMEXIT_VMRUN || code == VMEXIT_VMLOAD || code == VMEXIT_VMSAVE);
+
+	return nested_is_routed_by_bit(code) && info_is_nrip(code) && !address_first ? glue_l2_instruction : exit_of_l2;
+}
+
+void exit_init(struct vcpu *v)
+{
+	for (unsigned code = 0; code < VMEXIT_INTERCEPT_END; code++) {
+		v->exits_of[0].handlers[code] = quirk_codes[code] ? exit_odd : hot[code] ? hot[code] : dispatch_other;
+		v->exits_of[1].handlers[code] = quirk_codes[code] ? exit_odd : handler_of_l2(code);
+	}
+}
+
+/* Codes are 64 bits wide, but not every engine stores the upper half of the negative ones (docs/engines.md). */
+static uint64_t exit_code_64(uint64_t code)
+{
+	return (uint32_t)code >= 0xFFFFFFF0 && code >> 32 == 0 ? code | UINT64_C(0xFFFFFFFF00000000) : code;
+}
+
+/* A code that is in no table; nested faults are the usual ones of these. */
+static OWN_FRAME enum resume exit_large_code(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->control;
-	enum resume resume;
+	uint64_t code = c->exitcode;
 
-	resume = handle(v, c, after_vmexit(v, c));
+	if (code != VMEXIT_NPF)
+		c->exitcode = code = exit_code_64(code);
+	v->exits->counts[exit_counter(code)]++;
+	return unlikely(code == VMEXIT_INVALID || is_odd(v, c)) ? exit_odd(v) : exit_of_level(v);
+}
+
+/* EVENTINJ.V the CPU has cleared itself (APM3, VMRUN; measured: QEMU clears the low half, Bochs V). */
+enum resume svm_exit(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->vmcb->control;
+	struct level_exits *exits = v->exits;
+	uint64_t code = c->exitcode;
+
+	c->clean = CLEAN_ALL; /* setters take back what they change */
+	c->tlb_control = TLB_CONTROL_NONE;
+	if (unlikely(code >= VMEXIT_INTERCEPT_END))
+		return exit_large_code(v);
+	exits->counts[code]++;
+	if (unlikely(is_odd(v, c)))
+		return exit_odd(v);
+	return exits->handlers[code](v);
+}
+
+void svm_after_exit(struct vcpu *v, enum resume resume)
+{
 	if (resume == RESUME_NEXT) {
 		exit_advance_rip(v);
 		exit_trap_if_tf(v);
 	} else {
 		CHECK(resume != RESUME_UNDECIDED);
 	}
+	v->insn_len = 0;
 	if (likely(!vcpu_has_work(v)) || vcpu_ready(v))
-		svm_enter(v);
+		exit_enter(v);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* svm/exit.h - the exit handlers, one per file exit_<what>.c. Each works on the level that runs (v->vmcb) and says
- * what comes next; stepping over the instruction is svm_exit()'s part. The hottest do both themselves (exit_done()). */
+ * what comes next; stepping over the instruction is svm_after_exit()'s part. The hottest do both themselves
+ * (exit_done()). */
 #ifndef SVM_EXIT_H
 #define SVM_EXIT_H
 
@@ -13,24 +14,30 @@
 #include "svm/memo_now.h"
 #include "svm/vcpu.h"
 
-/* Called by vmrun.asm after every #VMEXIT. Returns when this vCPU is done; else it runs the guest again. */
-void svm_exit(struct vcpu *v);
-/* In vmrun.asm: runs the guest, with the stack as svm_exit() found it. */
-_Noreturn void svm_enter(struct vcpu *v);
+/* Called by vmrun.asm after every #VMEXIT. Mostly the handler, in whose call this ends, runs the guest again itself. If
+ * it returns, svm_after_exit() is next: that one returns when this vCPU is done; else it runs the guest again. */
+enum resume svm_exit(struct vcpu *v);
+void svm_after_exit(struct vcpu *v, enum resume resume);
+/* Once for each vCPU, after quirk_detect(). */
+void exit_init(struct vcpu *v);
+/* Runs the guest, with the stack as svm_exit() found it: a jump to vmrun.asm, for which no caller needs a frame. */
+_Noreturn static ALWAYS_INLINE void exit_enter(struct vcpu *v)
+{
+	__asm__ volatile("jmp svm_enter" : : "D"(v) : "memory");
+	__builtin_unreachable();
+}
 /* Length of the instruction that exited; 0 when its bytes cannot be read any more. */
 COLD unsigned exit_decode_length(struct vcpu *v);
 
 /* How to get past the instruction that exited. */
 struct step {
 	unsigned length; /* 0: its bytes cannot be read any more */
-	bool is_64;      /* 64-bit code */
+	uint64_t width;  /* mask of RIP: outside 64-bit code it wraps at 32 bits, as the CPU's does */
 };
 
 static ALWAYS_INLINE struct step exit_step_by(const struct vcpu *v, unsigned length)
 {
-	const struct vmcb_save *s = &v->vmcb->save;
-
-	return (struct step){.length = length, .is_64 = (s->efer & EFER_LMA) && (s->cs.attr & SEG_L)};
+	return (struct step){.length = length, .width = memo_is_64_bit(&v->vmcb->save) ? UINT64_MAX : UINT32_MAX};
 }
 
 /* Where nobody has found out the length yet (v->insn_len). */
@@ -41,7 +48,7 @@ static ALWAYS_INLINE struct step exit_first_step(struct vcpu *v)
 	if (svm_cpu()->features & SVM_FEAT_NRIPS)
 		return exit_step_by(v, (unsigned)(v->vmcb->control.nrip - v->vmcb->save.rip));
 	m = memo_now(v);
-	return likely(m) ? (struct step){.length = m->length, .is_64 = true} : exit_step_by(v, exit_decode_length(v));
+	return likely(m) ? (struct step){m->length, UINT64_MAX} : exit_step_by(v, exit_decode_length(v));
 }
 
 static ALWAYS_INLINE struct step exit_step(struct vcpu *v)
@@ -49,13 +56,11 @@ static ALWAYS_INLINE struct step exit_step(struct vcpu *v)
 	return v->insn_len ? exit_step_by(v, v->insn_len) : exit_first_step(v);
 }
 
-/* Outside 64-bit code RIP wraps at 32 bits, as the CPU's does. */
 static ALWAYS_INLINE void exit_advance(struct vcpu *v, struct step step)
 {
 	struct vmcb *vmcb = v->vmcb;
-	uint64_t rip = vmcb->save.rip + step.length;
 
-	vmcb->save.rip = step.is_64 ? rip : (uint32_t)rip;
+	vmcb->save.rip = (vmcb->save.rip + step.length) & step.width;
 	vmcb->save.rflags &= ~RFLAGS_RF;
 	vmcb->control.int_shadow = 0;
 }
@@ -76,8 +81,21 @@ static inline void exit_trap_if_tf(struct vcpu *v)
 static ALWAYS_INLINE enum resume exit_done(struct vcpu *v)
 {
 	if (likely(!vcpu_has_work(v)))
-		svm_enter(v);
+		exit_enter(v);
 	return RESUME_SAME;
+}
+
+/* The same for an instruction that is done: by this step, or nobody knows its length yet. */
+static ALWAYS_INLINE enum resume exit_done_step(struct vcpu *v, struct step step)
+{
+	exit_advance(v, step);
+	exit_trap_if_tf(v);
+	return exit_done(v);
+}
+
+static ALWAYS_INLINE enum resume exit_done_first(struct vcpu *v)
+{
+	return exit_done_step(v, exit_first_step(v));
 }
 
 OWN_FRAME enum resume exit_cpuid(struct vcpu *v);
@@ -111,13 +129,20 @@ uint64_t cr_width(const struct vcpu *v, uint64_t value);
 bool cr0_is_legal(const struct vcpu *v, uint64_t value);
 bool cr4_is_legal(const struct vcpu *v, uint64_t value);
 
+/* Any exit of L2, whoever's it is. */
+OWN_FRAME enum resume exit_of_l2(struct vcpu *v);
+
 /* nested_glue.c */
+/* The same for an exit of an instruction that belongs to L1 if its intercept is set, and tells L1 nothing but nRIP
+ * besides. Nothing else must be so (exit_odd()). */
+enum resume glue_l2_instruction(struct vcpu *v);
 /* An exit of L2. RESUME_UNDECIDED: L1 does not want it, so that it goes where the same exit of L1 goes. */
-OWN_FRAME enum resume glue_l2_exit(struct vcpu *v);
+enum resume glue_l2_exit(struct vcpu *v);
 OWN_FRAME enum resume glue_vmrun(struct vcpu *v);
-enum resume glue_vmload(struct vcpu *v);
-enum resume glue_vmsave(struct vcpu *v);
-enum resume glue_set_gif(struct vcpu *v, bool gif);
+OWN_FRAME enum resume glue_vmload(struct vcpu *v);
+OWN_FRAME enum resume glue_vmsave(struct vcpu *v);
+OWN_FRAME enum resume glue_set_gif(struct vcpu *v);
+/* The same for L1 alone, on a CPU without nRIP. */
 enum resume glue_invlpga(struct vcpu *v);
 /* PAUSE of L2 that L1 intercepts, through a filter. */
 enum resume glue_pause(struct vcpu *v);

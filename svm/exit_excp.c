@@ -100,6 +100,7 @@ enum resume exit_soft_int(struct vcpu *v)
 	soft->next_rip = v->vmcb->save.rip;
 	soft->event = event;
 	soft->pending = true;
+	v->nested.plain = false; /* an exit may have to undo it */
 	v->reinject = event;
 	v->attention = true;
 	return RESUME_SAME;

@@ -8,7 +8,7 @@
 /* "CPUID", "CR0_WRITE", "EXCP_PF"; "unknown" for what the manual does not list. */
 const char *exit_name(uint64_t code);
 
-/* The index of a code in vcpu.exit_counts, and the name of such an index. */
+/* The index of a code in level_exits.counts, and the name of such an index. */
 unsigned exit_counter(uint64_t code);
 const char *exit_counter_name(unsigned counter);
 

@@ -17,7 +17,7 @@
 /* A new field of struct vcpu is the guest's state, then it belongs into struct vcpu_value and L1_IMAGE_VERSION goes up;
  * or a restore makes it anew (put_vcpu), or it says nothing about the guest. */
 _Static_assert(sizeof(struct vcpu_value) == 1536, "saved by itself: is there a host address in it? new version?");
-_Static_assert(offsetof(struct vcpu, nested) - offsetof(struct vcpu, vmcb) == 3440, "struct vcpu: is it to be saved?");
+_Static_assert(offsetof(struct vcpu, nested) - offsetof(struct vcpu, vmcb) == 6576, "struct vcpu: is it to be saved?");
 
 #define SCRIBBLE 0xA5
 
@@ -132,7 +132,7 @@ static void forget_last_exit(struct vcpu *v)
 	v->osxsave_hidden = false;
 	v->odd_entry = v->held != 0;
 	v->insn_len = 0;
-	memset(v->memos, 0, sizeof(v->memos));
+	memo_forget(v);
 	v->attention = true;
 }
 
@@ -178,7 +178,6 @@ static void scribble_vcpu(struct vcpu *v)
 	memset(&v->nested.value, SCRIBBLE, sizeof(v->nested.value));
 	memset(v->vmcb01, SCRIBBLE, sizeof(*v->vmcb01));
 	memset(v->vmcb02, SCRIBBLE, sizeof(*v->vmcb02));
-	memset(v->spare, SCRIBBLE, sizeof(*v->spare));
 	memset(v->msrpm02, SCRIBBLE, MSRPM_SIZE);
 }
 

@@ -10,10 +10,6 @@
 #include "svm/enable.h"
 #include "svm/vcpu.h"
 
-/* In vmrun.asm. */
-void svm_vmload(hpa_t vmcb);
-void svm_vmsave(hpa_t vmcb);
-
 /* VMCB02 has zeros where VMLOAD reads: neither L1 nor merge.c has these registers there. The barrier is for the next
  * guest: no indirect branch of its is to go where this one's went (APM2 3.2.9 Speculation Control MSRs; untested on
  * hardware). */

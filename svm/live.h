@@ -3,6 +3,8 @@
 #ifndef SVM_LIVE_H
 #define SVM_LIVE_H
 
+#include <addr.h>
+
 #include "svm/fpu.h"
 
 struct vcpu;
@@ -17,5 +19,16 @@ struct live_state {
  * left in the CPU between the two. */
 void live_put_away(struct vcpu *v);
 void live_bring_back(struct vcpu *v);
+
+/* FS, GS, TR, LDTR, KernelGSBase, STAR, LSTAR, CSTAR, SFMASK, SYSENTER_* between the CPU and that page. */
+static inline void svm_vmload(hpa_t vmcb)
+{
+	__asm__ volatile("vmload" : : "a"(vmcb.a) : "memory");
+}
+
+static inline void svm_vmsave(hpa_t vmcb)
+{
+	__asm__ volatile("vmsave" : : "a"(vmcb.a) : "memory");
+}
 
 #endif

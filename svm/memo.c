@@ -10,7 +10,6 @@
 
 #include <amd/cpu.h>
 
-#include "kernel/string.h"
 #include "svm/gmem.h"
 
 static struct npt02_root *root_of(const struct vcpu *v)
@@ -20,13 +19,39 @@ static struct npt02_root *root_of(const struct vcpu *v)
 
 #define NO_TABLES12 0x80
 
+/* Of no instruction: can be read through like any other, but what it says of the bytes cannot be. */
+static const uint64_t no_bytes;
+static const struct memo nothing = {
+	.entry = {&no_bytes, &no_bytes, &no_bytes, &no_bytes}, .host = &no_bytes, .bytes = 1, .mask = 0};
+
 /* What L2's nested tables are called, or NO_TABLES12: their number, which is unlike after each time that all was
- * forgotten. Never 0. */
+ * forgotten. */
+static OWN_FRAME void name_tables(struct vcpu *v)
+{
+	const struct npt02_root *root = v->nested.root;
+	struct level_exits *l2 = &v->exits_of[1];
+
+	v->memo_root = root;
+	v->memo_drops = v->nested.npt02.drops;
+	l2->tables12 = root ? v->memo_drops << 8 | root->number : NO_TABLES12;
+	l2->memo_sets = v->memos[1 + l2->tables12 % (MEMO_GROUPS - 1)];
+}
+
 void memo_use_tables(struct vcpu *v, unsigned level)
 {
-	const struct npt02_root *root = level == 2 ? v->nested.root : NULL;
+	if (level == 2 && unlikely(v->nested.root != v->memo_root || v->nested.npt02.drops != v->memo_drops))
+		name_tables(v);
+}
 
-	v->tables12 = root ? v->nested.npt02.drops << 8 | root->number : NO_TABLES12;
+void memo_forget(struct vcpu *v)
+{
+	struct memo *m = &v->memos[0][0][0];
+
+	for (size_t i = 0; i < sizeof(v->memos) / sizeof(*m); i++)
+		m[i] = nothing;
+	v->exits_of[0].memo_sets = v->memos[0];
+	v->exits_of[0].tables12 = NO_TABLES12;
+	name_tables(v);
 }
 
 const struct memo *memo_find(struct vcpu *v)
@@ -74,6 +99,8 @@ static bool remember_walk(const struct vcpu *v, struct memo *m)
 			m->entry[rest] = entry;
 			m->value[rest] = __atomic_load_n(entry, __ATOMIC_RELAXED);
 		}
+		if (i == MEMO_LEVELS - 1)
+			m->cr3 |= MEMO_DEEP;
 		table = m->value[i] & PTE_ADDR;
 		if (shift == 12 || (m->value[i] & PTE_PS)) {
 			m->host = host_of(v, (table & ~(BIT(shift) - 1)) | (m->rip & (BIT(shift) - 1)), PF_ID);
@@ -86,21 +113,17 @@ static bool remember_walk(const struct vcpu *v, struct memo *m)
 struct memo *memo_learn(struct vcpu *v, unsigned length)
 {
 	const struct vmcb_save *s = &v->vmcb->save;
-	struct memo *m = memo_places(v);
+	struct memo *m = v->exits->memo_sets[(uint8_t)s->rip];
+	struct memo new = {.rip = s->rip, .cr3 = s->cr3, .tables12 = v->exits->tables12, .length = (uint8_t)length};
 
 	if (m->rip != s->rip)
 		m[1] = m[0];
-	memset(m, 0, sizeof(*m));
-	if (!(s->efer & EFER_LMA) || !(s->cs.attr & SEG_L) || (s->cr4 & CR4_LA57) || length == 0 ||
-	    length > sizeof(uint64_t) || (s->rip & PAGE_MASK) > PAGE_SIZE - sizeof(uint64_t))
+	*m = nothing;
+	if (!memo_is_64_bit(s) || (s->cr4 & CR4_LA57) || length == 0 || length > sizeof(uint64_t) ||
+	    (s->rip & PAGE_MASK) > PAGE_SIZE - sizeof(uint64_t) || !remember_walk(v, &new))
 		return NULL;
-	m->rip = s->rip;
-	m->cr3 = s->cr3;
-	if (!remember_walk(v, m))
-		return NULL;
-	m->tables12 = v->tables12;
-	m->length = length;
-	m->mask = UINT64_MAX >> (64 - 8 * length);
-	m->bytes = memo_load(m->host) & m->mask;
+	new.mask = UINT64_MAX >> (64 - 8 * length);
+	new.bytes = memo_load(new.host) & new.mask;
+	*m = new;
 	return m;
 }

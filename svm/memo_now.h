@@ -8,14 +8,6 @@
 
 #include "svm/vcpu.h"
 
-/* L1 and each L2 have places of their own, since they often run the same addresses in turn. */
-static ALWAYS_INLINE struct memo *memo_places(struct vcpu *v)
-{
-	uint32_t mixed = (uint32_t)(v->vmcb->save.rip + v->tables12) * UINT32_C(0x9E3779B1); /* Fibonacci hashing */
-
-	return v->memos[mixed / (uint32_t)(BIT(32) / MEMO_SETS)];
-}
-
 static ALWAYS_INLINE uint64_t memo_load(const void *at)
 {
 	uint64_t word;
@@ -24,34 +16,47 @@ static ALWAYS_INLINE uint64_t memo_load(const void *at)
 	return word;
 }
 
-static ALWAYS_INLINE bool memo_is_same_place(const struct vcpu *v, const struct memo *m)
+static ALWAYS_INLINE bool memo_is_64_bit(const struct vmcb_save *s)
 {
-	const struct vmcb_save *s = &v->vmcb->save;
-
-	return m->rip == s->rip && m->cr3 == s->cr3 && m->tables12 == v->tables12 && (s->cs.attr & SEG_L) &&
-	       (s->efer & EFER_LMA);
+	return (s->cs.attr & SEG_L) && (s->efer & EFER_LMA);
 }
 
-/* Walks of fewer levels repeat their last entry, so that this is straight code. */
-static ALWAYS_INLINE bool memo_is_same_walk(const struct memo *m)
+/* 0: the page table entry says what it said. */
+static ALWAYS_INLINE uint64_t memo_entry_differs(const struct memo *m, unsigned n)
 {
-	return __atomic_load_n(m->entry[0], __ATOMIC_RELAXED) == m->value[0] &&
-	       __atomic_load_n(m->entry[1], __ATOMIC_RELAXED) == m->value[1] &&
-	       __atomic_load_n(m->entry[2], __ATOMIC_RELAXED) == m->value[2] &&
-	       __atomic_load_n(m->entry[3], __ATOMIC_RELAXED) == m->value[3];
+	return __atomic_load_n(m->entry[n], __ATOMIC_RELAXED) ^ m->value[n];
+}
+
+/* 0: nothing that it rests on has changed, but for CR3 and the last entry of a deep walk. Walks of fewer levels repeat
+ * their last entry, so that this is straight code. */
+static ALWAYS_INLINE uint64_t memo_differs(const struct vcpu *v, const struct memo *m)
+{
+	return (m->tables12 ^ v->exits->tables12) | memo_entry_differs(m, 0) | memo_entry_differs(m, 1) |
+	       memo_entry_differs(m, 2) | ((memo_load(m->host) & m->mask) ^ m->bytes);
 }
 
 static ALWAYS_INLINE bool memo_is_valid(const struct vcpu *v, const struct memo *m)
 {
-	return memo_is_same_place(v, m) && memo_is_same_walk(m) && (memo_load(m->host) & m->mask) == m->bytes;
+	const struct vmcb_save *s = &v->vmcb->save;
+	uint64_t differs;
+
+	if (unlikely(!memo_is_64_bit(s)))
+		return false;
+	differs = memo_differs(v, m);
+	if (likely(!((m->cr3 ^ s->cr3) | differs)))
+		return true;
+	/* Loads that the compiler does not join with those above, which would cost the walks that are not deep. */
+	return !differs && !memo_entry_differs(m, MEMO_LEVELS - 1) &&
+	       __atomic_load_n(&m->cr3, __ATOMIC_RELAXED) == (__atomic_load_n(&s->cr3, __ATOMIC_RELAXED) | MEMO_DEEP);
 }
 
 static ALWAYS_INLINE const struct memo *memo_now(struct vcpu *v)
 {
-	const struct memo *m = memo_places(v);
+	uint64_t rip = v->vmcb->save.rip;
+	const struct memo *m = v->exits->memo_sets[(uint8_t)rip];
 
-	if (unlikely(m->rip != v->vmcb->save.rip))
-		m++;
+	if (unlikely(m->rip != rip) && (++m)->rip != rip)
+		return NULL;
 	return likely(memo_is_valid(v, m)) ? m : NULL;
 }
 

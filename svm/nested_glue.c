@@ -23,10 +23,6 @@
 #include "svm/once.h"
 #include "svm/quirk.h"
 
-/* In vmrun.asm. */
-void svm_vmload(hpa_t vmcb);
-void svm_vmsave(hpa_t vmcb);
-
 static struct port *port_of(const struct vcpu *v)
 {
 	return (struct port *)v->l1;
@@ -51,10 +47,8 @@ static COLD uint64_t prefixed_operand(struct vcpu *v, uint64_t unprefixed)
 
 static ALWAYS_INLINE uint64_t address_operand(struct vcpu *v, struct step step)
 {
-	uint64_t rax = v->vmcb->save.rax;
+	uint64_t rax = v->vmcb->save.rax & step.width;
 
-	if (!step.is_64)
-		rax = (uint32_t)rax;
 	return likely(step.length <= 3) ? rax : prefixed_operand(v, rax);
 }
 
@@ -71,9 +65,10 @@ static COLD bool is_bad_address(struct vcpu *v)
 static ALWAYS_INLINE void use_level(struct vcpu *v, unsigned level)
 {
 	vcpu_use_level(v, level);
-	if (unlikely(v->nested.caps.hw_tsc_ratio))
-		vcpu_scale_tsc(v);
-	if (unlikely(v->nested.lbr_used))
+	if (likely(!v->nested.rare))
+		return;
+	vcpu_scale_tsc(v);
+	if (v->nested.lbr_used)
 		v->attention = true;
 }
 
@@ -104,15 +99,12 @@ FLATTEN enum resume glue_vmrun(struct vcpu *v)
 }
 
 /* Where there is no RAM nothing is moved. */
-static ALWAYS_INLINE enum resume move_at(struct vcpu *v, void (*move)(hpa_t), l1pa_t at, struct step step)
+static ALWAYS_INLINE void move_at(const struct vcpu *v, void (*move)(hpa_t), l1pa_t at)
 {
 	const void *page = l1_ptr(v->l1, at, PAGE_SIZE);
 
 	if (page)
 		move(hpa_of(page));
-	exit_advance(v, step);
-	exit_trap_if_tf(v);
-	return exit_done(v);
 }
 
 /* For L2 with virtual VMLOAD/VMSAVE the page is named by an L2 address (APM2 15.33.1). */
@@ -123,7 +115,10 @@ static COLD enum resume move_virtual(struct vcpu *v, void (*move)(hpa_t), uint64
 
 	if (walk.raced)
 		return RESUME_SAME;
-	return walk.ok ? move_at(v, move, walk.l1pa, step) : glue_l2_npf(v, walk.error | NPF_FINAL, rax);
+	if (!walk.ok)
+		return glue_l2_npf(v, walk.error | NPF_FINAL, rax);
+	move_at(v, move, walk.l1pa);
+	return exit_done_step(v, step);
 }
 
 /* The registers in question are in the CPU, whoever's they are; rAX names L1's page. */
@@ -138,7 +133,8 @@ static ALWAYS_INLINE enum resume move_state(struct vcpu *v, void (*move)(hpa_t),
 		return raise_nested_fault(v, fault);
 	if (unlikely(n->in_l2 && (n->snap.control.misc2 & MISC2_VLS) && n->root))
 		return move_virtual(v, move, rax, access, step);
-	return move_at(v, move, l1pa(rax), step);
+	move_at(v, move, l1pa(rax));
+	return exit_done_step(v, step);
 }
 
 /* Bits 63:48 are zero for an address of 48 bits, sign-extended, and for no other. */
@@ -178,8 +174,10 @@ enum resume glue_vmsave(struct vcpu *v)
 	return move_state(v, svm_vmsave, PF_W);
 }
 
-enum resume glue_set_gif(struct vcpu *v, bool gif)
+/* STGI and CLGI. */
+enum resume glue_set_gif(struct vcpu *v)
 {
+	bool gif = v->vmcb->control.exitcode == VMEXIT_STGI;
 	enum nested_fault fault = nested_insn_fault(&v->nested, false, 0, v->vmcb->save.cpl);
 
 	if (fault)
@@ -190,9 +188,7 @@ enum resume glue_set_gif(struct vcpu *v, bool gif)
 		gif_store(v);
 		v->attention = true;
 	}
-	exit_advance(v, exit_first_step(v));
-	exit_trap_if_tf(v);
-	return exit_done(v);
+	return exit_done_first(v);
 }
 
 static void flush_on_entry(struct vmcb *vmcb)
@@ -219,23 +215,29 @@ enum resume glue_invlpga(struct vcpu *v)
 
 /* --- L2 to L1 --- */
 
-static void finish_exit(struct vcpu *v, struct nested_exit *exit)
+static ALWAYS_INLINE void leave_l2(struct vcpu *v, const struct nested_exit *exit)
 {
-	if (unlikely(v->once.on))
-		once_end(v);
 	if (unlikely(v->osxsave_hidden))
 		quirk_show_xsave(v);
-	v->held = 0;
-	exit->intinfo = v->reinject;
-	v->reinject = 0;
-	v->excp.valid = false;
-	if (!nested_exit_full(&v->nested, port_of(v), exit, v->vmcb01, v->vmcb02))
+	if (unlikely(!nested_exit_full(&v->nested, port_of(v), exit, v->vmcb01, v->vmcb02)))
 		l1_end(v->l1, "vCPU %u: #VMEXIT with VMCB12 at %llx, where there is no memory", v->index,
 		       (unsigned long long)v->nested.vmcb12_pa.a);
 	use_level(v, 1);
 	quirk_disarm();
 	inject_level_changed(v, 1);
 	exit_trap_if_tf(v); /* TF was set when L1 executed VMRUN: the trap comes now */
+}
+
+/* Whatever was to happen in L2 does not any more. */
+static void finish_exit(struct vcpu *v, struct nested_exit *exit)
+{
+	if (unlikely(v->once.on))
+		once_end(v);
+	v->held = 0;
+	exit->intinfo = v->reinject;
+	v->reinject = 0;
+	v->excp.valid = false;
+	leave_l2(v, exit);
 }
 
 void glue_exit_to_l1(struct vcpu *v, uint64_t code, uint64_t info1, uint64_t info2)
@@ -342,6 +344,22 @@ enum resume glue_l2_exit(struct vcpu *v)
 	if (nested_route(n, port_of(v), v->vmcb02, (uint32_t)v->regs[GPR_RCX]) == ROUTE_L1)
 		return reflect(v);
 	return RESUME_UNDECIDED;
+}
+
+FLATTEN enum resume glue_l2_instruction(struct vcpu *v)
+{
+	const struct vmcb *vmcb02 = v->vmcb02;
+	const struct vmcb_control *c = &vmcb02->control;
+	struct nested_exit exit = {.code = c->exitcode, .info1 = c->exitinfo1, .info2 = c->exitinfo2};
+	struct nested *n = &v->nested;
+
+	if (unlikely(v->reinject || !vmcb_intercepts(n->snap.control.intercept, exit.code)))
+		return exit_of_l2(v);
+	n->run_pending = false;
+	n->soft.pending = false; /* delivered */
+	exit.nrip = vmcb02->save.rip + exit_first_step(v).length;
+	leave_l2(v, &exit);
+	return exit_done(v);
 }
 
 void glue_restore_l2_state(struct vcpu *v)

@@ -37,6 +37,11 @@ static const uint8_t info_of[VMEXIT_INTERCEPT_END] = {
 	[VMEXIT_BUSLOCK + 1 ... VMEXIT_INTERCEPT_END - 1] = INFO_NRIP,
 };
 
+bool info_is_nrip(uint64_t exitcode)
+{
+	return exitcode < VMEXIT_INTERCEPT_END && info_of[exitcode] == INFO_NRIP;
+}
+
 void info_insn_bytes(struct vcpu *v, struct nested_exit *exit)
 {
 	const struct vmcb_control *c = &v->vmcb->control;

@@ -7,6 +7,8 @@
 
 /* nRIP, decode assists and instruction bytes, as far as L1 was offered them. */
 void info_complete(struct vcpu *v, struct nested_exit *exit);
+/* Is nRIP all that it adds to exits with this code? */
+bool info_is_nrip(uint64_t exitcode);
 /* Bytes at L2's RIP. */
 void info_insn_bytes(struct vcpu *v, struct nested_exit *exit);
 

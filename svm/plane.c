@@ -186,8 +186,8 @@ static bool plane_exits(uint32_t id, unsigned vcpu, unsigned n, struct plane_exi
 	if (!v)
 		return false;
 	exits->name = exit_counter_name(n);
-	exits->count[0] = v->exit_counts[0][n];
-	exits->count[1] = v->exit_counts[1][n];
+	exits->count[0] = v->exits_of[0].counts[n];
+	exits->count[1] = v->exits_of[1].counts[n];
 	unlock_vcpu(v);
 	return true;
 }

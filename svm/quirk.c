@@ -122,15 +122,21 @@ void quirk_widen_l0(uint32_t *icpt)
 	icpt[ICPT_CR] |= BIT32(VMEXIT_CR_WRITE(0) % 32);
 }
 
-static void widen_intercepts(uint32_t *icpt, const uint32_t *icpt12)
-{
-	const uint32_t by_int = BIT32(VEC_BP) | BIT32(VEC_OF);
+#define BY_INT (BIT32(VEC_BP) | BIT32(VEC_OF))
 
+/* Does L1 intercept what widen_intercepts() is about? */
+static bool is_wider(const uint32_t *icpt12)
+{
+	return (icpt12[ICPT_MISC2] & ICPT2_RDTSCP) || (icpt12[ICPT_EXCP] & (BY_INT | BIT32(VEC_DF)));
+}
+
+static OWN_FRAME void widen_intercepts(uint32_t *icpt, const uint32_t *icpt12)
+{
+	if (!has_quirk(QUIRK_INTERCEPTS))
+		return;
 	if (icpt12[ICPT_MISC2] & ICPT2_RDTSCP)
 		icpt[ICPT_MISC1] |= ICPT1_RDTSC;
-	if (likely(!(icpt12[ICPT_EXCP] & (by_int | BIT32(VEC_DF)))))
-		return;
-	if (icpt12[ICPT_EXCP] & by_int)
+	if (icpt12[ICPT_EXCP] & BY_INT)
 		icpt[ICPT_MISC1] |= BIT32(VMEXIT_SWINT % 32);
 	if (icpt12[ICPT_EXCP] & BIT32(VEC_DF)) /* merged in software: svm/inject.c */
 		icpt[ICPT_EXCP] |= DELIVERY_FAULTS;
@@ -151,26 +157,26 @@ static bool is_lma_wrong(const struct vmcb_save *s)
 	return lma != ((s->efer & EFER_LMA) != 0);
 }
 
-/* The VMCB was just written: no clean bit is set, and none needs to be cleared. */
+/* The VMCB was just written: no clean bit is set, and none needs to be cleared. What is rarely so is asked before the
+ * quirk that makes it matter. L1 ran until now, or nobody: CR4.OSXSAVE is not hidden. */
 void quirk_widen02(struct vcpu *v)
 {
 	struct vmcb *vmcb02 = v->vmcb02;
 	struct vmcb_save *s = &vmcb02->save;
 
-	if (has_quirk(QUIRK_INTERCEPTS))
+	if (unlikely(is_wider(v->nested.snap.control.intercept)))
 		widen_intercepts(vmcb02->control.intercept, v->nested.snap.control.intercept);
 	if (has_quirk(QUIRK_LMSW | QUIRK_CR2)) {
 		widen_lmsw_rsm(vmcb02->control.intercept, v->nested.snap.control.intercept);
 		quirk_load_cr2(v);
 	}
-	if (has_quirk(QUIRK_LMA) && unlikely(is_lma_wrong(s)))
+	if (unlikely(is_lma_wrong(s)) && has_quirk(QUIRK_LMA))
 		s->efer ^= EFER_LMA;
 	v->held = 0;
 	if (unlikely((s->rflags & RFLAGS_RF) || (vmcb02->control.int_shadow & INT_SHADOW_ACTIVE)))
 		quirk_hold(v);
 	if (unlikely(vmcb02->control.eventinj & EVENT_V))
 		vmcb02->control.eventinj = quirk_event(v, vmcb02->control.eventinj);
-	v->osxsave_hidden = false;
 	if (s->cr4 & CR4_OSXSAVE)
 		quirk_hide_xsave(v);
 	quirk_arm_by(v, vmcb02);

@@ -56,7 +56,7 @@ void quirk_widen02(struct vcpu *v);
 COLD void quirk_rearm(struct vcpu *v);
 static ALWAYS_INLINE void quirk_arm_by(struct vcpu *v, const struct vmcb *vmcb)
 {
-	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != (vmcb->save.dr7 & ~DR7_GD)))
+	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != vmcb->save.dr7))
 		quirk_rearm(v);
 }
 static inline void quirk_arm(struct vcpu *v)

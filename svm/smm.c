@@ -14,10 +14,6 @@
 #include "svm/msr.h"
 #include "svm/quirk.h"
 
-/* In vmrun.asm. */
-void svm_vmload(hpa_t vmcb);
-void svm_vmsave(hpa_t vmcb);
-
 static struct smm_cpu cpu_of(struct vcpu *v)
 {
 	return (struct smm_cpu){

@@ -33,7 +33,6 @@
 
 /* In vmrun.asm. */
 void svm_loop(struct vcpu *v);
-void svm_vmload(hpa_t vmcb);
 
 /* What L0 must see, in L1 and in L2: devices and machine state that are not the guest's to touch, events of the real
  * machine, and every SVM instruction, since L1's EFER.SVME and GIF are ours to emulate. */
@@ -97,6 +96,8 @@ struct vcpu *vcpu_create(struct l1 *l1, unsigned index)
 		return NULL;
 	}
 	init_inputs02(v);
+	exit_init(v);
+	memo_forget(v);
 	caps_build(&caps, l1);
 	nested_init(&v->nested, &caps, pool, pool ? SHADOW_POOL_PAGES : 0, ASID_L2_FIRST,
 		    svm_cpu()->asid_count - ASID_L2_FIRST);
@@ -156,7 +157,7 @@ void vcpu_reset_control(struct vcpu *v)
 	struct vmcb_control *c = &v->vmcb01->control;
 
 	memset(c, 0, sizeof(*c));
-	memcpy(c->intercept, v->inputs02.intercepts, sizeof(v->inputs02.intercepts));
+	memcpy(c->intercept, v->inputs02.intercepts, sizeof(c->intercept));
 	c->intercept[ICPT_EXCP] |= BIT32(VEC_DB) | BIT32(VEC_GP); /* virtual GIF; virtual SVME, which is 0 now */
 	c->iopm_base = hpa_of(v->l1->iopm).a;
 	c->msrpm_base = hpa_of(v->l1->msrpm).a;

@@ -4,6 +4,7 @@
 #ifndef SVM_VCPU_H
 #define SVM_VCPU_H
 
+#include <amd/exitcode.h>
 #include <amd/vmcb.h>
 
 #include "nested/nested.h"
@@ -46,6 +47,17 @@ struct pause_clock {
 	unsigned probes;  /* PAUSEs that were executed again only to see it */
 };
 
+struct vcpu;
+typedef enum resume exit_handler(struct vcpu *v);
+
+/* The exits of one level: how many there were, who handles them (exit.c), which instructions are known (memo.c). */
+struct level_exits {
+	uint64_t counts[EXIT_COUNTERS];
+	exit_handler *handlers[VMEXIT_INTERCEPT_END];
+	memo_set *memo_sets;
+	uint64_t tables12; /* L2's nested tables by name */
+};
+
 struct l1_entry;
 
 /* What the guest is, beside VMCBs and struct nested: a value, that save.c copies as a whole. */
@@ -74,7 +86,7 @@ struct vcpu {
 	};
 	/* What follows is made anew at a restore, or says nothing about the guest: not saved. image.c asserts how large
 	 * it is. */
-	struct memo memos[MEMO_SETS][MEMO_WAYS];
+	memo_set memos[MEMO_GROUPS][MEMO_SETS];
 	struct vmcb *vmcb;            /* the one to run; L0's memory is mapped one to one, so it is a physical address, too */
 	void *stack;                  /* of svm_loop(), in vmrun.asm */
 	struct vmcb *vmcb01;
@@ -85,21 +97,22 @@ struct vcpu {
 	struct l1 *l1;
 	unsigned index;               /* within the L1 */
 	unsigned cpu;                 /* physical CPU that runs it */
-	bool attention;               /* vcpu_ready() has something to look at: events, a halt, a reset, the end */
-	bool odd_entry;               /* `once` is on, held, or event_given: the next exit has to see to it */
+	uint32_t attention;           /* not 0: vcpu_ready() has something to look at: events, a halt, a reset, the end */
+	uint32_t odd_entry;           /* 1: `once` is on, held, or event_given, and the next exit has to see to it */
 	struct once once;             /* what the next exit takes back */
 	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
 	uint64_t event_rip;           /* where */
 	bool lbr_event;               /* lbr.c: this entry injects an event, at lbr_from, that is to be recorded */
 	uint64_t lbr_from;
 	bool osxsave_hidden;          /* quirk_xsetbv.c: VMCB02 has CR4.OSXSAVE at 0, L2 sees 1 */
-	unsigned insn_len;            /* of the instruction that exited; 0: not known (yet) */
-	uint64_t tables12;            /* memo_use_tables() */
+	unsigned insn_len;            /* of the instruction that exited; 0: not known (yet), and between exits */
+	const struct npt02_root *memo_root; /* memo_use_tables(): what tables12 of L2 is made of */
+	uint64_t memo_drops;
 	uint8_t *msrpm02;
 	void *shadow_pool;            /* memory of nested.npt02; null when SVM is not offered */
 	uint64_t deadline;            /* guest time at which machine_tick() is due, as the timer is armed */
-	uint64_t exit_counts[2][EXIT_COUNTERS]; /* [level - 1] */
-	uint64_t *counts;             /* those of the level that runs */
+	struct level_exits exits_of[2]; /* [level - 1] */
+	struct level_exits *exits;    /* those of the level that runs */
 	const uint32_t *apic_attention; /* of this vCPU's APIC: not 0 when machine_wants_attention() */
 	struct vmcb02_inputs inputs02; /* what L0 adds to every VMCB02; the intercepts are VMCB01's, too */
 	struct pause_clock pause_clock;
@@ -160,13 +173,13 @@ OWN_FRAME bool vcpu_ready(struct vcpu *v);
 /* May vcpu_ready() have anything to do? */
 static inline bool vcpu_has_work(const struct vcpu *v)
 {
-	return v->attention || __atomic_load_n(v->apic_attention, __ATOMIC_RELAXED);
+	return (v->attention | __atomic_load_n(v->apic_attention, __ATOMIC_RELAXED)) != 0;
 }
 /* L1 runs next, or L2. */
 static inline void vcpu_use_level(struct vcpu *v, unsigned level)
 {
 	v->vmcb = level == 2 ? v->vmcb02 : v->vmcb01;
-	v->counts = v->exit_counts[level - 1];
+	v->exits = &v->exits_of[level - 1];
 	memo_use_tables(v, level);
 }
 /* After that, and when L1 changes its TSC_RATIO while L2 runs: the ratio goes to a CPU that scales. */

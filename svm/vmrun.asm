@@ -1,8 +1,8 @@
 ; SPDX-License-Identifier: MIT
-; svm/vmrun.asm - the only VMRUN, VMLOAD and VMSAVE of the program.
+; svm/vmrun.asm - the only VMRUN of the program.
 ; FS, GS, TR, LDTR and the SYSCALL/SYSENTER MSRs stay the guest's while L0 handles exits: C code uses none of them, so
 ; nothing is moved per exit. FPU registers, XCR0 and DR0-3 likewise.
-; Manual: APM2 15.5 (VMRUN), 15.6 (#VMEXIT). Next: svm/exit.c svm_exit.
+; Manual: APM2 15.5 (VMRUN), 15.6 (#VMEXIT). Next: svm/exit.c svm_exit, svm_after_exit.
 
 %include "svm/offsets.inc"
 
@@ -11,14 +11,16 @@ default rel
 section .text
 
 extern svm_exit
+extern svm_after_exit
 
 ; One register of struct vcpu, by its number in instructions (enum gpr).
 %define REG(n) VCPU_REGS + 8 * (n)
 
-; void svm_loop(struct vcpu *v), noreturn void svm_enter(struct vcpu *v)
-; svm_loop runs the guest until svm_exit() returns. Mostly that does not return but runs the guest again by svm_enter,
-; which takes the stack back to where svm_loop left it: nothing of an exit lasts until the next one. Entered with GIF=0
-; and IF=1, left with both 0.
+; void svm_loop(struct vcpu *v)
+; svm_loop runs the guest until svm_after_exit() returns. Mostly neither that nor svm_exit(), nor what these end in, does
+; return, but runs the guest again by svm_enter, to which C jumps with v in RDI (exit_enter()) and which takes the stack
+; back to where svm_loop left it: nothing of an exit lasts until the next one. Entered with GIF=0 and IF=1, left with
+; both 0.
 ; IF=1 with GIF=0 lets physical interrupts end the guest's run (V_INTR_MASKING) and nothing else; L0 handles exits with
 ; it. vcpu_ready() sets it, so that the shadow of its STI is long over at VMRUN and cannot leak into the guest.
 ;   rdi  v; kept on the stack while the guest has all registers
@@ -69,24 +71,13 @@ svm_vmrun_return:
 	mov [rax + REG(15)], r15
 	mov rdi, rax
 	call svm_exit
+	mov rdi, [rsp]
+	mov esi, eax			; enum resume
+	call svm_after_exit
 	cli
 	pop rdi
 	pop rbp
 	pop rbp
-	ret
-
-; void svm_vmload(hpa_t vmcb), void svm_vmsave(hpa_t vmcb)
-; FS, GS, TR, LDTR, KernelGSBase, STAR, LSTAR, CSTAR, SFMASK, SYSENTER_* between the CPU and that page.
-global svm_vmload
-svm_vmload:
-	mov rax, rdi
-	vmload
-	ret
-
-global svm_vmsave
-svm_vmsave:
-	mov rax, rdi
-	vmsave
 	ret
 
 section .note.GNU-stack noalloc noexec nowrite progbits

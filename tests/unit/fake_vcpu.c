@@ -33,6 +33,8 @@ void fake_reset(void)
 	fake.v.nested.caps.pages_1g = true;
 	fake.npt12_refused = UINT64_MAX;
 	fake.v.nested.root = &fake.v.nested.npt02.roots[0];
+	fake.v.exits = &fake.v.exits_of[0];
+	fake.v.exits->memo_sets = fake.v.memos[0];
 	save->cr0 = CR0_ET;
 	save->rflags = RFLAGS_FIXED;
 	save->cs.limit = save->ds.limit = save->es.limit = save->ss.limit = UINT16_MAX;

@@ -7,6 +7,7 @@
 #include <amd/msr.h>
 #include <check.h>
 
+#include "nested/check_rules.h"
 #include "tests/unit/rig.h"
 
 const uint32_t rig_intercepts[ICPT_COUNT] = {
@@ -128,9 +129,23 @@ struct vmcb *rig_legal(struct rig *rig, uint64_t at)
 	return vmcb12;
 }
 
+/* What VMRUN found usual passes each rule (nested/check_usual.h). Bits that VMCB02 has set besides are in none. */
+static bool usual_is_legal(const struct rig *rig)
+{
+	struct vmcb12 copy = {.control = rig->n.snap.control, .save = rig->vmcb02->save};
+	const struct vmcb_control *c = &copy.control;
+
+	return !check_control(&copy, &rig->n.caps, (rig->vmcb01->save.cr0 & CR0_PG) != 0) &&
+	       !check_state(&copy, &rig->n.caps) && !check_wants_pdptes(&copy) &&
+	       (!(c->intercept[ICPT_MISC1] & ICPT1_MSR) || port_l1_ptr(rig->l1, l1pa(c->msrpm_base), MSRPM_SIZE));
+}
+
 enum vmrun_outcome rig_vmrun(struct rig *rig, uint64_t at)
 {
-	return nested_vmrun(&rig->n, rig->l1, l1pa(at), &rig->in, rig->vmcb01, &rig->pages02);
+	enum vmrun_outcome outcome = nested_vmrun(&rig->n, rig->l1, l1pa(at), &rig->in, rig->vmcb01, &rig->pages02);
+
+	CHECK(outcome != VMRUN_ENTERED || !rig->n.usual || usual_is_legal(rig));
+	return outcome;
 }
 
 void rig_enter(struct rig *rig, uint64_t at)

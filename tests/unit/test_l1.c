@@ -80,6 +80,16 @@ void memo_use_tables(struct vcpu *v, unsigned level)
 	(void)level;
 }
 
+void memo_forget(struct vcpu *v)
+{
+	(void)v;
+}
+
+void exit_init(struct vcpu *v)
+{
+	(void)v;
+}
+
 void quirk_widen_l0(uint32_t *icpt)
 {
 	(void)icpt;
@@ -124,7 +134,9 @@ NEVER(bool, turn_take, void)
 NEVER(void, fpu_reset, void)
 NEVER(void, lbr_prepare, struct vcpu *v)
 NEVER(void, svm_loop, struct vcpu *v)
-NEVER(void, svm_vmload, hpa_t vmcb)
+NEVER(void, svm_enter, struct vcpu *v)
+NEVER(unsigned, exit_decode_length, struct vcpu *v)
+NEVER(void, vcpu_raise_db, struct vcpu *v, uint64_t dr6)
 
 /* --- the tests --- */
 

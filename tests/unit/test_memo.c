@@ -16,13 +16,20 @@
 #define ROOT 0x1000u
 #define CPUID_BYTES "\x0F\xA2"
 
+static void use_level(void)
+{
+	fake.v.exits = &fake.v.exits_of[vcpu_level(&fake.v) - 1];
+	memo_use_tables(&fake.v, vcpu_level(&fake.v));
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	fake_setup();
 	fake_identity(ROOT);
 	fake_code(CPUID_BYTES, 2);
-	memo_use_tables(&fake.v, vcpu_level(&fake.v));
+	memo_forget(&fake.v);
+	use_level();
 	return 0;
 }
 
@@ -61,10 +68,10 @@ static void test_state_that_counts(void **state)
 	s->cs.attr ^= SEG_L;
 	fake.v.nested.in_l2 = true;
 	fake.v.nested.root = &root;
-	memo_use_tables(&fake.v, vcpu_level(&fake.v));
+	use_level();
 	assert_null(memo_find(&fake.v));
 	fake.v.nested.in_l2 = false;
-	memo_use_tables(&fake.v, vcpu_level(&fake.v));
+	use_level();
 	assert_non_null(memo_find(&fake.v));
 }
 
@@ -87,10 +94,10 @@ static uint64_t same_place(uint64_t at)
 	const struct memo *place;
 
 	fake.vmcb.save.rip = at;
-	place = memo_places(&fake.v);
+	place = fake.v.exits->memo_sets[(uint8_t)fake.vmcb.save.rip];
 	do
 		fake.vmcb.save.rip += 2;
-	while (memo_places(&fake.v) != place);
+	while (fake.v.exits->memo_sets[(uint8_t)fake.vmcb.save.rip] != place);
 	return fake.vmcb.save.rip;
 }
 
@@ -119,14 +126,14 @@ static void test_tables_of_l2_dropped(void **state)
 	(void)state;
 	fake.v.nested.in_l2 = true;
 	fake.v.nested.root = &root;
-	memo_use_tables(&fake.v, vcpu_level(&fake.v));
+	use_level();
 	learn();
 	fake.v.nested.npt02.drops++;
-	memo_use_tables(&fake.v, vcpu_level(&fake.v));
+	use_level();
 	assert_null(memo_find(&fake.v));
 	fake.v.nested.npt02.drops--;
 	root.number++;
-	memo_use_tables(&fake.v, vcpu_level(&fake.v));
+	use_level();
 	assert_null(memo_find(&fake.v));
 }
 
@@ -140,7 +147,7 @@ static void test_watched_shadow_hears_of_it(void **state)
 	assert_int_equal(fake.rested_on, 0);
 	fake.v.nested.in_l2 = true;
 	fake.v.nested.root = &root;
-	memo_use_tables(&fake.v, 2);
+	use_level();
 	learn();
 	assert_int_equal(fake.rested_on, 3); /* two tables, for the pages are of 1 GiB, and the instruction */
 }
@@ -157,6 +164,42 @@ static void test_table_entry_changed(void **state)
 	*pml4e ^= PTE_AVL;
 	assert_non_null(memo_find(&fake.v));
 	*pdpte ^= PTE_P;
+	assert_null(memo_find(&fake.v));
+}
+
+/* A walk of four levels, of which each counts; and still CR3 and the bytes do. */
+static void test_deep_walk(void **state)
+{
+	uint64_t *level[] = {fake_ram(ROOT), fake_ram(ROOT + PAGE_SIZE), fake_ram(ROOT + 2 * PAGE_SIZE),
+			     fake_ram(ROOT + 3 * PAGE_SIZE)};
+
+	(void)state;
+	level[1][0] = (ROOT + 2 * PAGE_SIZE) | PTE_P | PTE_W | PTE_U;
+	level[2] += (FAKE_RIP >> 21) & 0x1FF;
+	level[2][0] = (ROOT + 3 * PAGE_SIZE) | PTE_P | PTE_W | PTE_U;
+	level[3] += (FAKE_RIP >> 12) & 0x1FF;
+	level[3][0] = (FAKE_RIP & PTE_ADDR) | PTE_P | PTE_W | PTE_U;
+	learn();
+	for (unsigned i = 0; i < 4; i++) {
+		level[i][0] ^= PTE_AVL;
+		assert_null(memo_find(&fake.v));
+		level[i][0] ^= PTE_AVL;
+		assert_non_null(memo_find(&fake.v));
+	}
+	fake.vmcb.save.cr3 += PAGE_SIZE;
+	assert_null(memo_find(&fake.v));
+	fake.vmcb.save.cr3 -= PAGE_SIZE;
+	*(uint8_t *)fake_ram(FAKE_RIP) ^= 1;
+	assert_null(memo_find(&fake.v));
+}
+
+/* Nothing is known of address 0 either, where nothing was learned. */
+static void test_nothing_known_at_zero(void **state)
+{
+	(void)state;
+	fake.vmcb.save.rip = 0;
+	assert_null(memo_find(&fake.v));
+	fake.vmcb.save.cr3 = 0;
 	assert_null(memo_find(&fake.v));
 }
 
@@ -230,6 +273,8 @@ int main(void)
 		TEST(test_tables_of_l2_dropped),
 		TEST(test_watched_shadow_hears_of_it),
 		TEST(test_table_entry_changed),
+		TEST(test_deep_walk),
+		TEST(test_nothing_known_at_zero),
 		TEST(test_code_changed),
 		TEST(test_what_cannot_be_remembered),
 		TEST(test_moves_again),
