@@ -59,10 +59,11 @@ static uint64_t idle_cr4_bits(void)
 }
 
 /* MCE: a machine check is to be reported, not to shut the CPU down. OSXSAVE: svm/ executes XSETBV
- * on behalf of guests. OSFXSR: so that FXRSTOR reaches the XMM registers, too. The idle bits: Linux sets them all, and
+ * on behalf of guests. OSFXSR, and EM and TS of CR0 cleared, whatever the loader did: FXRSTOR must reach the XMM registers,
+ * MOVUPS must not fault (include/wide.h). The idle bits: Linux sets them all, and
  * where one differs between us and a guest, QEMU drops its table of translated code once more at each VMRUN and
  * #VMEXIT (docs/performance.md). The guests' own CR4 is in their VMCBs. */
-static void set_cr4(void)
+static void set_control_registers(void)
 {
 	struct cpuid_regs features = cpuid(CPUID_FEATURES, 0);
 	uint64_t cr4 = read_cr4() | CR4_OSFXSR | idle_cr4_bits();
@@ -72,11 +73,12 @@ static void set_cr4(void)
 	if (features.ecx & CPUID_1_ECX_XSAVE)
 		cr4 |= CR4_OSXSAVE;
 	write_cr4(cr4);
+	write_cr0(read_cr0() & ~(CR0_EM | CR0_TS));
 }
 
 void smp_init_boot_cpu(void)
 {
-	set_cr4();
+	set_control_registers();
 	cpus[0] = percpu_init(boot_stack, 0, 0);
 	cpus[0]->online = true;
 	cpu_count = 1;
@@ -161,7 +163,7 @@ void smp_start_all(const uint32_t *apic_ids, unsigned count, hpa_t low_page)
 /* First C code on an AP: own stack, kernel page tables, boot GDT; IF=0. */
 _Noreturn void ap_main(void)
 {
-	set_cr4();
+	set_control_registers();
 	trap_init_this_cpu();
 	lapic_init_this_cpu();
 	__atomic_store_n(&this_cpu()->online, true, __ATOMIC_RELEASE);

@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; svm/vmrun.asm - the only VMRUN of the program.
 ; FS, GS, TR, LDTR and the SYSCALL/SYSENTER MSRs stay the guest's while L0 handles exits: C code uses none of them, so
-; nothing is moved per exit. FPU registers, XCR0 and DR0-3 likewise.
+; nothing is moved per exit. FPU registers (but for XMM0, see include/wide.h), XCR0 and DR0-3 likewise.
 ; Manual: APM2 15.5 (VMRUN), 15.6 (#VMEXIT). Next: svm/exit.c svm_exit, svm_after_exit.
 
 %include "svm/offsets.inc"
