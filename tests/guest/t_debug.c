@@ -13,6 +13,7 @@ L2_INSN(l2_two, "nop", "nop", "nop");
 L2_INSN(l2_write, "mov rax, 1", "mov [rbx], eax", "nop; nop");
 L2_INSN(l2_arm, "mov rax, rbx; mov dr0, rax; mov eax, 0x402; mov dr7, rax", "nop", "nop");
 L2_CODE(l2_xmm, "movq xmm1, rbx; mov rax, rbx; mov dr1, rax");
+L2_CODE(l2_xmm0, "movq rbx, xmm0; psrldq xmm0, 8; movq rcx, xmm0; movq xmm0, rdx; pslldq xmm0, 8");
 
 void debug_traced_vmrun(uint64_t vmcb_pa);
 extern const uint8_t debug_traced_next[];
@@ -145,6 +146,26 @@ static void unswitched_registers(const struct scenario *s UNUSED)
 	__asm__ volatile("mov %0, %%dr1" : : "r"(UINT64_C(0)));
 }
 
+/* Both halves, at VMRUN, at a refused VMRUN and at #VMEXIT: L0 may use the register, but nobody must see that. */
+static void xmm0_is_not_touched(const struct scenario *s UNUSED)
+{
+	struct vm *v = vm_new(l2_xmm0);
+	uint64_t low, high;
+
+	v->regs.rdx = ~MARK;
+	__asm__ volatile("movq %0, %%xmm0; pslldq $8, %%xmm0; movq %1, %%xmm1; por %%xmm1, %%xmm0"
+			 : : "r"(MARK), "r"(MARK + 1));
+	v->vmcb->asid = 0;
+	vm_run(v);
+	v->vmcb->asid = 1;
+	vm_run_to_end(v);
+	__asm__ volatile("movq %%xmm0, %0; psrldq $8, %%xmm0; movq %%xmm0, %1" : "=r"(low), "=r"(high));
+	expect("low half in L2", v->regs.rbx, MARK + 1);
+	expect("high half in L2", v->regs.rcx, MARK);
+	expect("low half in L1", low, 0);
+	expect("high half in L1", high, ~MARK);
+}
+
 SCENARIOS("t_debug") {
 	{"debug_vmrun_single_step", "15.5.1", vmrun_single_step, NEED_SVM, 0},
 	{"debug_l2_tf_first_instruction", "15.5.1", l2_tf_first_instruction, NEED_SVM, 0},
@@ -155,5 +176,6 @@ SCENARIOS("t_debug") {
 	{"debug_l2_arms_breakpoint", "13.1.4", l2_arms_breakpoint, NEED_SVM, 0},
 	{"debug_l1_breakpoint_not_in_l2", "15.5.1", l1_breakpoint_not_in_l2, NEED_SVM, 0},
 	{"debug_unswitched_registers", "15.6", unswitched_registers, NEED_SVM, 0},
+	{"debug_xmm0_is_not_touched", "15.6", xmm0_is_not_touched, NEED_SVM, 0},
 };
 SCENARIO_COUNT;
