@@ -56,18 +56,21 @@ static enum vmrun_reason check_l2_pdptes(const struct nested *n, struct port *po
 
 /* The manual gives no order among the checks, and L1 cannot see one. The MSR map must be there when it is used,
  * since L0 merges it now (the I/O map is looked up when an access exits: unbacked reads as all ones). */
-static enum vmrun_reason check_all(const struct nested *n, struct port *port, const struct vmcb *vmcb01)
+static enum vmrun_reason check_rest(const struct nested *n, struct port *port)
 {
 	const struct vmcb_control *c = &n->snap.control;
-	enum vmrun_reason reason = check_control(&n->snap, &n->caps, (vmcb01->save.cr0 & CR0_PG) != 0);
+	enum vmrun_reason reason = check_state(&n->snap, &n->caps);
 
-	if (!reason)
-		reason = check_state(&n->snap, &n->caps);
 	if (!reason)
 		reason = check_l2_pdptes(n, port);
 	if (!reason && (c->intercept[ICPT_MISC1] & ICPT1_MSR) && !port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE))
 		reason = REASON_MSRPM_UNBACKED;
 	return reason;
+}
+
+static enum vmrun_reason check_first(const struct nested *n, const struct vmcb *vmcb01)
+{
+	return check_control(&n->snap, &n->caps, (vmcb01->save.cr0 & CR0_PG) != 0);
 }
 
 /* What L1 asks to be flushed, for the shadow table and for the CPU's own TLB (APM2 15.16.1, 15.25.7). True: the shadow
@@ -266,14 +269,19 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 	n->gif = true; /* last: from here on L1's events may come (APM2 15.5.1) */
 }
 
-/* Rule by rule. */
+/* Rule by rule. The control area's look at the state for an event alone. */
 static OWN_FRAME enum vmrun_reason check_each(struct nested *n, struct port *port, const struct vmcb *vmcb01,
 					      const struct vmcb_save *s)
 {
 	enum vmrun_reason reason;
 
+	if (n->snap.control.eventinj & EVENT_V)
+		vmcb_copy_state(&n->snap.save, s);
+	reason = check_first(n, vmcb01);
+	if (reason)
+		return reason;
 	vmcb_copy_state(&n->snap.save, s);
-	reason = check_all(n, port, vmcb01);
+	reason = check_rest(n, port);
 	if (!reason && (n->snap.control.misc & MISC_NP))
 		check_note_passed(&n->passed, s);
 	return reason;
@@ -289,42 +297,40 @@ static ALWAYS_INLINE bool is_usual(const struct nested *n, struct port *port, co
 	       (!(c->intercept[ICPT_MISC1] & ICPT1_MSR) || port_l1_ptr(port, l1pa(c->msrpm_base), MSRPM_SIZE));
 }
 
-/* From step 3 on, for a VMRUN that is not usual or not legal. */
-static OWN_FRAME enum vmrun_reason enter_by_rules(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
-						  const struct vmcb02_inputs *in, struct vmcb *vmcb01,
-						  const struct vmcb02_pages *pages)
+/* Steps 5 and 6 for a VMRUN that was not usual. */
+static OWN_FRAME void enter_unusual(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
+				    const struct vmcb02_inputs *in, struct vmcb *vmcb01,
+				    const struct vmcb02_pages *pages)
 {
-	enum vmrun_reason reason = check_each(n, port, vmcb01, &pages->spare->save);
-
-	if (reason)
-		return reason;
 	if (!n->vmcb02_built) { /* nor the other page, or not since what is in it came from an image */
 		vmcb02_blank(pages->vmcb02);
 		start_page(n, pages->spare);
 		n->vmcb02_built = true;
 	}
 	enter_l2(n, port, vmcb12_pa, in, vmcb01, pages->spare, false);
-	return REASON_NONE;
 }
 
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
 				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb02_pages *pages)
 {
-	enum vmrun_reason reason = REASON_NONE;
+	enum vmrun_reason reason = REASON_VMCB_UNBACKED;
 	struct vmcb *spare = pages->spare;
 
 	CHECK(!n->in_l2);
 	n->vmrun_count++;
-	if (unlikely(!vmcb12_snapshot(&n->snap, &spare->save, &n->known, port, vmcb12_pa)))
-		reason = REASON_VMCB_UNBACKED;
-	else if (likely(is_usual(n, port, vmcb01, &spare->save)))
-		enter_l2(n, port, vmcb12_pa, in, vmcb01, spare, true);
-	else
-		reason = enter_by_rules(n, port, vmcb12_pa, in, vmcb01, pages);
-	if (unlikely(reason)) {
+	if (likely(vmcb12_snapshot(&n->snap, &spare->save, &n->known, port, vmcb12_pa))) {
+		if (likely(is_usual(n, port, vmcb01, &spare->save))) {
+			enter_l2(n, port, vmcb12_pa, in, vmcb01, spare, true);
+			goto entered;
+		}
+		reason = check_each(n, port, vmcb01, &spare->save);
+	}
+	if (reason) {
 		nested_exit_invalid(n, port, vmcb12_pa, reason, vmcb01);
 		return VMRUN_REFUSED;
 	}
+	enter_unusual(n, port, vmcb12_pa, in, vmcb01, pages);
+entered:
 	*pages = (struct vmcb02_pages){.vmcb02 = spare, .spare = pages->vmcb02};
 	return VMRUN_ENTERED;
 }
@@ -333,7 +339,7 @@ COLD bool vmrun_resume(struct nested *n, struct port *port, l1pa_t vmcb12_pa, co
 		       struct vmcb *vmcb01, struct vmcb *vmcb02)
 {
 	CHECK(!n->in_l2);
-	if (check_all(n, port, vmcb01))
+	if (check_first(n, vmcb01) || check_rest(n, port))
 		return false;
 	start_vmcb02(n, vmcb02);
 	enter_l2(n, port, vmcb12_pa, in, vmcb01, vmcb02, false);

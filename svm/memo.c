@@ -34,7 +34,7 @@ static OWN_FRAME void name_tables(struct vcpu *v)
 	v->memo_root = root;
 	v->memo_drops = v->nested.npt02.drops;
 	l2->tables12 = root ? v->memo_drops << 8 | root->number : NO_TABLES12;
-	l2->memo_sets = v->memos[1 + l2->tables12 % (MEMO_GROUPS - 1)];
+	l2->memo_sets = v->memos + MEMO_SETS + (uint8_t)(l2->tables12 * MEMO_SPREAD);
 }
 
 void memo_use_tables(struct vcpu *v, unsigned level)
@@ -45,11 +45,11 @@ void memo_use_tables(struct vcpu *v, unsigned level)
 
 void memo_forget(struct vcpu *v)
 {
-	struct memo *m = &v->memos[0][0][0];
+	struct memo *m = v->memos[0];
 
 	for (size_t i = 0; i < sizeof(v->memos) / sizeof(*m); i++)
 		m[i] = nothing;
-	v->exits_of[0].memo_sets = v->memos[0];
+	v->exits_of[0].memo_sets = v->memos;
 	v->exits_of[0].tables12 = NO_TABLES12;
 	name_tables(v);
 }

@@ -8,7 +8,7 @@
 
 #define MEMO_SETS 256 /* found by the low byte of RIP */
 #define MEMO_WAYS 2   /* the one learned last comes first */
-#define MEMO_GROUPS 5 /* of sets: that of L1, and four that L2s with unlike nested tables share */
+#define MEMO_SPREAD 0x9D /* L2s with unlike nested tables begin so many sets apart, so that the same code has other places */
 #define MEMO_LEVELS 4
 
 struct vcpu;

@@ -86,7 +86,7 @@ struct vcpu {
 	};
 	/* What follows is made anew at a restore, or says nothing about the guest: not saved. image.c asserts how large
 	 * it is. */
-	memo_set memos[MEMO_GROUPS][MEMO_SETS];
+	memo_set memos[3 * MEMO_SETS]; /* L1's, and twice as many for L2s, to begin anywhere among the first of these */
 	struct vmcb *vmcb;            /* the one to run; L0's memory is mapped one to one, so it is a physical address, too */
 	void *stack;                  /* of svm_loop(), in vmrun.asm */
 	struct vmcb *vmcb01;

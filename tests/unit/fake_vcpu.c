@@ -34,7 +34,7 @@ void fake_reset(void)
 	fake.npt12_refused = UINT64_MAX;
 	fake.v.nested.root = &fake.v.nested.npt02.roots[0];
 	fake.v.exits = &fake.v.exits_of[0];
-	fake.v.exits->memo_sets = fake.v.memos[0];
+	fake.v.exits->memo_sets = fake.v.memos;
 	save->cr0 = CR0_ET;
 	save->rflags = RFLAGS_FIXED;
 	save->cs.limit = save->ds.limit = save->es.limit = save->ss.limit = UINT16_MAX;
