@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* wide.h - copies of sixteen bytes, as VMCBs are laid out. On the bare machine they go through XMM0, which is the guest's:
- * whoever copies keeps it from wide_begin() to wide_end(). L0 uses no other register of the FPU, and this one in no other
- * place; legacy SSE leaves the rest of a YMM register alone, and raises nothing here (CR4.OSFXSR=1, CR0.TS=0: L0's).
- * Each byte of the source is read once. Under an operating system it is ordinary C.
+/* wide.h - copies of sixteen bytes, as VMCBs are laid out. On the bare machine they go through XMM0, which is the
+ * guest's: whoever copies keeps it from wide_begin() to wide_end(), and between the two runs no guest and returns to
+ * nobody. L0 uses no other register of the FPU, and this one in no other place, trap handlers included; legacy SSE leaves
+ * the rest of a YMM register alone, and raises nothing here (CR4.OSFXSR=1, CR0.TS=0: L0's). Each byte of the source is
+ * read once. On the host, for the tests, it is ordinary C.
  * Manual: APM4 MOVUPS, ANDPS; APM2 11.3 (SSE support). */
 #ifndef WIDE_H
 #define WIDE_H

@@ -59,8 +59,8 @@ static uint64_t idle_cr4_bits(void)
 }
 
 /* MCE: a machine check is to be reported, not to shut the CPU down. OSXSAVE: svm/ executes XSETBV
- * on behalf of guests. OSFXSR, and EM and TS of CR0 cleared, whatever the loader did: FXRSTOR must reach the XMM registers,
- * MOVUPS must not fault (include/wide.h). The idle bits: Linux sets them all, and
+ * on behalf of guests. OSFXSR, and EM and TS of CR0 cleared, whatever the loader did: FXRSTOR must reach the XMM
+ * registers, MOVUPS must not fault (include/wide.h). The idle bits: Linux sets them all, and
  * where one differs between us and a guest, QEMU drops its table of translated code once more at each VMRUN and
  * #VMEXIT (docs/performance.md). The guests' own CR4 is in their VMCBs. */
 static void set_control_registers(void)

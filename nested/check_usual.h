@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* nested/check_usual.h - the answer that most VMRUNs get: nothing is wrong. The rules that weigh registers against each
- * other have passed these very values at an earlier VMRUN of this vCPU (check_note_passed()); the others are asked here,
- * all at once and a little more strictly. Whoever fails here is in no way refused yet: check_control.c and check_state.c go
- * through the rules one by one. After each VMRUN of a unit test or fuzzer tests/unit/rig.c has them look at what has passed
- * here as well.
+/* nested/check_usual.h - the answer that most VMRUNs get: nothing is wrong. The rules that weigh registers against
+ * each other have passed these very values at an earlier VMRUN of this vCPU (check_note_passed()); the others are
+ * asked here, all at once and a little more strictly. Whoever fails here is not refused yet: check_control.c and
+ * check_state.c go through the rules one by one. After each VMRUN of a unit test or fuzzer tests/unit/rig.c has them
+ * look at what has passed here as well.
  * Manual: APM2 15.5.1 (Canonicalization and Consistency Checks). */
 #ifndef NESTED_CHECK_USUAL_H
 #define NESTED_CHECK_USUAL_H
@@ -21,7 +21,9 @@ static inline uint64_t check_far_bits(const struct nested_caps *caps)
 /* The rules let a VMRUN with nested paging of an L1 with paging pass. */
 static inline void check_note_passed(struct check_passed *passed, const struct vmcb_save *s)
 {
-	*passed = (struct check_passed){.efer = s->efer, .cr0 = s->cr0, .cr4 = s->cr4, .g_pat = s->g_pat, .cs_attr = s->cs.attr};
+	*passed = (struct check_passed){
+		.efer = s->efer, .cr0 = s->cr0, .cr4 = s->cr4, .g_pat = s->g_pat, .cs_attr = s->cs.attr,
+	};
 }
 
 /* Nothing has passed: this EFER never does. */
@@ -30,6 +32,8 @@ static inline void check_forget_passed(struct check_passed *passed)
 	passed->efer = UINT64_MAX;
 }
 
+/* True: no rule can fire but that of the MSR map's memory, which vmrun.c asks. `far_bits`: check_far_bits(); `l1`: the
+ * state of VMCB01. APM2 15.5.1. */
 static ALWAYS_INLINE bool check_is_usual(const struct vmcb_control *c, const struct vmcb_save *s,
 					 const struct check_passed *passed, uint64_t far_bits,
 					 const struct vmcb_save *l1)

@@ -45,7 +45,7 @@ static ALWAYS_INLINE void fill_control(struct vmcb_control *c, const struct vmcb
 	c->tlb_control = tables->tlb_control;
 	c->v_intr = build_v_intr(c12, in->apic_tpr);
 	c->int_shadow = c12->int_shadow;
-	c->eventinj = 0; /* vmrun.c may know better */
+	c->eventinj = 0; /* that of a VMRUN which was not usual comes from vmrun.c */
 	c->ncr3 = tables->ncr3;
 	wide_copy(&c->clean, &c12->clean); /* none of its bits is L1's, so the CPU reads everything anew; nrip */
 }

@@ -26,6 +26,7 @@ bool vmcb12_write_exit(struct port *port, l1pa_t at, const struct nested *n, con
 		       const struct vmcb *vmcb02, const struct exit_form *form);
 
 /* merge.c */
+/* A page that is to be VMCB02 for the first time: all zero but for MISC_NP. */
 void vmcb02_blank(struct vmcb *vmcb02);
 /* The control area of the snapshot, without its event; the state that VMCB02 has already is completed. */
 void vmcb02_fill(struct vmcb *vmcb02, const struct vmcb_control *c12, const struct vmcb *vmcb01,

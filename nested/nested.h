@@ -46,10 +46,12 @@ struct vmcb02_pages {
 /* VMRUN by L1 at CPL 0 with a legal rAX, L1's RIP already past it. */
 enum vmrun_outcome nested_vmrun(struct nested *n, struct port *port, l1pa_t vmcb12_pa,
 				const struct vmcb02_inputs *in, struct vmcb *vmcb01, struct vmcb02_pages *pages);
-/* The state that L2 was entered with and has not left yet. */
+/* The state that L2 was entered with, for the CPU has refused to run it; after a usual VMRUN what VMCB12 says now. Only to be
+ * written back there. */
 void nested_l2_state(const struct nested *n, struct port *port, struct vmcb_save *to);
 
-/* Something has changed besides VMCB12 that VMCB02 is made of: TSC_RATIO, the use of DEBUGCTL. */
+/* Something has changed besides VMCB12 that VMCB02 is made of: TSC_RATIO, the use of DEBUGCTL. The choices that VMRUN
+ * remembers (n->last) are outdated by it as by a shadow that was dropped. */
 static inline void nested_choose_anew(struct nested *n)
 {
 	n->npt02.drops++;

@@ -31,7 +31,8 @@ struct nested_caps {
 	bool hw_lbr;                     /* and switches and writes the records of branches */
 };
 
-/* The checked copy of VMCB12. Only vmcb12_snapshot() fills it; everybody else gets it const. */
+/* The copy of VMCB12, checked, or of what stands for it (an image, the state save map of SMM). After a VMRUN that was usual
+ * `save` means nothing: the state is in VMCB02 alone. */
 struct vmcb12 {
 	struct vmcb_control control;
 	struct vmcb_save save;
@@ -113,9 +114,9 @@ struct nested {
 	struct last_tables *last_used; /* of these                              vmrun.c */
 	uint64_t far_bits;        /* check_far_bits()                            offer.c */
 	struct check_passed passed; /*                                          vmrun.c */
-	bool usual;               /* the last VMRUN was: its state is in VMCB02 alone, not in snap   vmrun.c */
-	bool plain;               /* so is its #VMEXIT                           vmrun.c */
-	bool rare;                /* VMCB02 needs what add_rarities() knows      vmrun.c */
+	bool usual;               /* the VMRUN of this L2 was: see snap          vmrun.c */
+	bool plain;               /* its #VMEXIT needs nothing of exit_rare()    vmrun.c, svm/exit_excp.c */
+	bool rare;                /* needs_rarities(): no #VMEXIT is plain       vmrun.c */
 	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */
 	uint64_t vmrun_count, full_exit_count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* nested/vmcb12.c - the only reader and writer of L1's VMCB. It lies in memory that L1's other CPUs may change at
  * any instant: it is copied once, and everything else works on the copy. Bits of features that L1 was not offered
- * are dropped from the copy and left alone in L1's memory.
+ * are dropped from the copy and left alone in L1's memory. Only nested_l2_state() reads it again, and nobody runs that.
  * Manual: APM2 appendix B; 15.5.1. Next: check_control.c, check_state.c, merge.c. */
 #include <string.h>
 

@@ -54,8 +54,8 @@ static enum vmrun_reason check_l2_pdptes(const struct nested *n, struct port *po
 	return check_pdptes(&n->snap, &n->caps, pdpte);
 }
 
-/* The manual gives no order among the checks, and L1 cannot see one. The MSR map must be there when it is used,
- * since L0 merges it now (the I/O map is looked up when an access exits: unbacked reads as all ones). */
+/* The rules of the state and what needs memory besides. The MSR map must be there when it is used, since L0 merges it
+ * now (the I/O map is looked up when an access exits: unbacked reads as all ones). */
 static enum vmrun_reason check_rest(const struct nested *n, struct port *port)
 {
 	const struct vmcb_control *c = &n->snap.control;
@@ -68,6 +68,7 @@ static enum vmrun_reason check_rest(const struct nested *n, struct port *port)
 	return reason;
 }
 
+/* The rules of the control area. The manual gives no order among all these, and L1 cannot see one. */
 static enum vmrun_reason check_first(const struct nested *n, const struct vmcb *vmcb01)
 {
 	return check_control(&n->snap, &n->caps, (vmcb01->save.cr0 & CR0_PG) != 0);
@@ -108,8 +109,8 @@ static uint8_t flush_on_entry(const struct nested *n, bool flush)
 	return n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
 }
 
-/* Does VMCB02 need more for this L1 than for others, or is its #VMEXIT unlike theirs? What the answer rests on is fixed, or its writers call
- * nested_choose_anew(). */
+/* Does VMCB02 need more for this L1 than for others, or is its #VMEXIT unlike theirs? What the answer rests on is fixed,
+ * or its writers call nested_choose_anew(). */
 static bool needs_rarities(const struct nested *n)
 {
 	const uint32_t exit_info = SVM_FEAT_NRIPS | SVM_FEAT_DECODE_ASSISTS;
@@ -269,7 +270,7 @@ static ALWAYS_INLINE void enter_l2(struct nested *n, struct port *port, l1pa_t v
 	n->gif = true; /* last: from here on L1's events may come (APM2 15.5.1) */
 }
 
-/* Rule by rule. The control area's look at the state for an event alone. */
+/* Rule by rule. Those of the control area look at the state only if there is an event. */
 static OWN_FRAME enum vmrun_reason check_each(struct nested *n, struct port *port, const struct vmcb *vmcb01,
 					      const struct vmcb_save *s)
 {
@@ -302,7 +303,7 @@ static OWN_FRAME void enter_unusual(struct nested *n, struct port *port, l1pa_t 
 				    const struct vmcb02_inputs *in, struct vmcb *vmcb01,
 				    const struct vmcb02_pages *pages)
 {
-	if (!n->vmcb02_built) { /* nor the other page, or not since what is in it came from an image */
+	if (!n->vmcb02_built) { /* neither page has been, or not since a restore or RSM */
 		vmcb02_blank(pages->vmcb02);
 		start_page(n, pages->spare);
 		n->vmcb02_built = true;

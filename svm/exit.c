@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/exit.c - every #VMEXIT comes through here: INVALID first, then "in L2?", then one line per exit code. Handlers
- * say whether to step over the instruction; that is done here. What there is to ask after every exit is what all of
- * L1's work waits for, so each level has a table of its own handlers, and all that is rarely so is asked at once.
+/* svm/exit.c - every #VMEXIT comes through here. svm_exit() jumps to the handler that the level which ran has for the exit
+ * code; what is odd about an exit besides its code goes to exit_odd() first: INVALID, events, quirks. The hot handlers step
+ * over the instruction and run the guest again themselves; for the others, which say what comes next, svm_after_exit() does.
  * Manual: APM2 appendix C (exit codes), 15.7 (nRIP). Next: exit_<what>.c, nested_glue.c. */
 #include <amd/cpu.h>
 #include <amd/cpuid.h>
@@ -224,7 +224,6 @@ static OWN_FRAME enum resume exit_large_code(struct vcpu *v)
 	return unlikely(code == VMEXIT_INVALID || is_odd(v, c)) ? exit_odd(v) : exit_of_level(v);
 }
 
-/* EVENTINJ.V the CPU has cleared itself (APM3, VMRUN; measured: QEMU clears the low half, Bochs V). */
 enum resume svm_exit(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->vmcb->control;
@@ -233,6 +232,7 @@ enum resume svm_exit(struct vcpu *v)
 
 	c->clean = CLEAN_ALL; /* setters take back what they change */
 	c->tlb_control = TLB_CONTROL_NONE;
+	c->eventinj = 0; /* the CPU has cleared V itself (APM3, VMRUN), but who knows each of them */
 	if (unlikely(code >= VMEXIT_INTERCEPT_END))
 		return exit_large_code(v);
 	exits->counts[code]++;

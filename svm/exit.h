@@ -133,8 +133,8 @@ bool cr4_is_legal(const struct vcpu *v, uint64_t value);
 OWN_FRAME enum resume exit_of_l2(struct vcpu *v);
 
 /* nested_glue.c */
-/* The same for an exit of an instruction that belongs to L1 if its intercept is set, and tells L1 nothing but nRIP
- * besides. Nothing else must be so (exit_odd()). */
+/* As exit_of_l2(), for instructions whose exit is L1's by one intercept bit and which give L1 nothing but nRIP. Only
+ * when nothing is odd about the exit (exit.c). */
 enum resume glue_l2_instruction(struct vcpu *v);
 /* An exit of L2. RESUME_UNDECIDED: L1 does not want it, so that it goes where the same exit of L1 goes. */
 enum resume glue_l2_exit(struct vcpu *v);
@@ -142,7 +142,6 @@ OWN_FRAME enum resume glue_vmrun(struct vcpu *v);
 OWN_FRAME enum resume glue_vmload(struct vcpu *v);
 OWN_FRAME enum resume glue_vmsave(struct vcpu *v);
 OWN_FRAME enum resume glue_set_gif(struct vcpu *v);
-/* The same for L1 alone, on a CPU without nRIP. */
 enum resume glue_invlpga(struct vcpu *v);
 /* PAUSE of L2 that L1 intercepts, through a filter. */
 enum resume glue_pause(struct vcpu *v);

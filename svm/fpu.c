@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* svm/fpu.c - brings the extended state of this CPU to its initial values, since the CPU may have had another guest; saves
- * it and loads it again. L0 itself uses none of it but XMM0, which it keeps (include/wide.h). Components that the guest's XCR0 leaves out keep their values in the
- * CPU, so all are moved. Manual: APM2 11.5 (XSAVE/XRSTOR), table 14-1; APM4 XRSTOR, FXRSTOR. Users: vcpu.c, live.c. */
+/* svm/fpu.c - brings the extended state of this CPU to its initial values, since the CPU may have had another guest;
+ * saves it and loads it again. L0 itself uses none of it but XMM0, which it puts back (include/wide.h). Components that
+ * the guest's XCR0 leaves out keep their values in the CPU, so all are moved.
+ * Manual: APM2 11.5 (XSAVE/XRSTOR), table 14-1; APM4 XRSTOR, FXRSTOR. Users: vcpu.c, live.c. */
 #include "svm/fpu.h"
 
 #include <string.h>

@@ -6,9 +6,9 @@
 #include <bits.h>
 #include <compiler.h>
 
-#define MEMO_SETS 256 /* found by the low byte of RIP */
+#define MEMO_SETS (UINT8_MAX + 1) /* found by the low byte of RIP */
 #define MEMO_WAYS 2   /* the one learned last comes first */
-#define MEMO_SPREAD 0x9D /* L2s with unlike nested tables begin so many sets apart, so that the same code has other places */
+#define MEMO_SPREAD 0x9D /* so many sets apart L2s with unlike nested tables begin: the same code has other places there */
 #define MEMO_LEVELS 4
 
 struct vcpu;

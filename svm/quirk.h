@@ -54,6 +54,7 @@ void quirk_widen02(struct vcpu *v);
 
 /* Another VMCB is in use, or its DR7 was written: its breakpoints. */
 COLD void quirk_rearm(struct vcpu *v);
+/* With DR7.GD they always differ, and quirk_rearm() finds nothing to do. */
 static ALWAYS_INLINE void quirk_arm_by(struct vcpu *v, const struct vmcb *vmcb)
 {
 	if (has_quirk(QUIRK_BREAKPOINTS) && unlikely(read_dr7() != vmcb->save.dr7))

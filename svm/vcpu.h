@@ -86,7 +86,7 @@ struct vcpu {
 	};
 	/* What follows is made anew at a restore, or says nothing about the guest: not saved. image.c asserts how large
 	 * it is. */
-	memo_set memos[3 * MEMO_SETS]; /* L1's, and twice as many for L2s, to begin anywhere among the first of these */
+	memo_set memos[3 * MEMO_SETS]; /* L1's; then those of L2s: each has MEMO_SETS from where its tables' name says */
 	struct vmcb *vmcb;            /* the one to run; L0's memory is mapped one to one, so it is a physical address, too */
 	void *stack;                  /* of svm_loop(), in vmrun.asm */
 	struct vmcb *vmcb01;
@@ -98,7 +98,7 @@ struct vcpu {
 	unsigned index;               /* within the L1 */
 	unsigned cpu;                 /* physical CPU that runs it */
 	uint32_t attention;           /* not 0: vcpu_ready() has something to look at: events, a halt, a reset, the end */
-	uint32_t odd_entry;           /* 1: `once` is on, held, or event_given, and the next exit has to see to it */
+	uint32_t odd_entry;           /* 1, else 0: `once` is on, held, or event_given, and the next exit has to see to it */
 	struct once once;             /* what the next exit takes back */
 	uint64_t event_asked, event_given; /* QUIRK_EVENTINJ: what this entry injects, and how it was told */
 	uint64_t event_rip;           /* where */

@@ -43,7 +43,8 @@ static void check_refused(struct rig *rig, const struct rig_pages *before)
 	fuzz_check_ram(rig, ram, RIG_VMCB12, PAGE_SIZE);
 	CHECK(!rig->n.gif && !rig->n.in_l2 && rig->n.last_refusal != REASON_NONE);
 	CHECK(memcmp(same_page(rig, before, rig->vmcb02), rig->vmcb02, sizeof(struct vmcb)) == 0);
-	vmcb_copy_state(&spare.save, &rig->spare->save); /* the state that was judged, and no other byte */
+	if (rig->n.last_refusal != REASON_VMCB_UNBACKED) /* the state that was judged, and no other byte */
+		vmcb_copy_state(&spare.save, &vmcb12->save);
 	CHECK(memcmp(&spare, rig->spare, sizeof(spare)) == 0);
 	CHECK(memcmp(before->msrpm01, rig->pages->msrpm01, sizeof(*before) - offsetof(struct rig_pages, msrpm01)) == 0);
 	CHECK(rig->vmcb01->save.dr7 == DR7_FIXED);

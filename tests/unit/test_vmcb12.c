@@ -146,7 +146,8 @@ static void only_known_intercepts(void **state)
 	memset(rig->l1->ram + RIG_VMCB12, 0xFF, PAGE_SIZE);
 	for (unsigned i = 0; i < ICPT_COUNT; i++)
 		for (unsigned bit = 0; bit < 32; bit++) {
-			rig->n.known.intercept[i] = BIT32(bit);
+			rig->n.caps.intercepts[i] = BIT32(bit);
+			nested_offer(&rig->n, RIG_FEATURES);
 			assert_true(vmcb12_snapshot(&rig->n.snap, &rig->n.snap.save, &rig->n.known, rig->l1, l1pa(RIG_VMCB12)));
 			assert_int_equal(rig->n.snap.control.intercept[i], BIT32(bit));
 		}

@@ -162,7 +162,8 @@ static void expect_refusal(struct world *w, enum vmrun_reason reason)
 	w->n.refusals[reason]++;
 	w->n.snap = rig->n.snap; /* the copy that was judged; the next VMRUN makes a new one */
 	if (reason != REASON_VMCB_UNBACKED) /* its state, and no other byte of the page that is not VMCB02 */
-		vmcb_copy_state(rig->spare == &rig->pages->spare ? &w->pages.spare.save : &w->pages.vmcb02.save, &rig->spare->save);
+		vmcb_copy_state(rig->spare == &rig->pages->spare ? &w->pages.spare.save : &w->pages.vmcb02.save,
+				&rig_vmcb12(rig, RIG_VMCB12)->save);
 	expect_l1_registers(&w->pages.vmcb01, rig->vmcb01);
 }
 
