@@ -21,15 +21,13 @@ static inline uint64_t check_far_bits(const struct nested_caps *caps)
 /* The rules let a VMRUN with nested paging of an L1 with paging pass. */
 static inline void check_note_passed(struct check_passed *passed, const struct vmcb_save *s)
 {
-	*passed = (struct check_passed){
-		.efer = s->efer, .cr0 = s->cr0, .cr4 = s->cr4, .g_pat = s->g_pat, .cs_attr = s->cs.attr,
-	};
+	*passed = (struct check_passed){s->efer, s->cr0, s->cr4, s->g_pat, s->cs.attr};
 }
 
-/* Nothing has passed: this EFER never does. */
+/* Nothing has passed. L1 has no say in it: no VMCB holds attributes of 64 bits. */
 static inline void check_forget_passed(struct check_passed *passed)
 {
-	passed->efer = UINT64_MAX;
+	passed->cs_attr = UINT64_MAX;
 }
 
 /* True: no rule can fire but that of the MSR map's memory, which vmrun.c asks. `far_bits`: check_far_bits(); `l1`: the

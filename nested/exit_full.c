@@ -75,13 +75,8 @@ bool nested_exit_full(struct nested *n, struct port *port, const struct nested_e
 	static const struct exit_form plain = {.own_pat = true, .with_nrip = true, .with_insn = true};
 
 	CHECK(n->in_l2);
-	if (unlikely(!n->plain)) {
-		struct nested_exit copy = { /* so that the plain exit need not be in memory */
-			exit->code, exit->info1, exit->info2, exit->intinfo, exit->nrip,
-			{.words = {exit->insn.words[0], exit->insn.words[1]}},
-		};
-
-		return exit_rare(n, port, &copy, vmcb01, vmcb02);
-	}
+	if (unlikely(!n->plain)) /* with a copy, so that the plain exit need not be in memory */
+		return exit_rare(n, port, &(struct nested_exit){exit->code, exit->info1, exit->info2, exit->intinfo, exit->nrip,
+				 {.words = {exit->insn.words[0], exit->insn.words[1]}}}, vmcb01, vmcb02);
 	return exit_full(n, port, exit, vmcb01, vmcb02, &plain);
 }

@@ -116,7 +116,7 @@ struct nested {
 	struct check_passed passed; /*                                          vmrun.c */
 	bool usual;               /* the VMRUN of this L2 was: see snap          vmrun.c */
 	bool plain;               /* its #VMEXIT needs nothing of exit_rare()    vmrun.c, svm/exit_excp.c */
-	bool rare;                /* needs_rarities(): no #VMEXIT is plain       vmrun.c */
+	bool rare;                /* needs_rarities()                            vmrun.c */
 	bool msrpm02_plain;       /* the map of VMCB02 has nothing of L1's      vmrun.c */
 	enum vmrun_reason last_refusal; /*                                      exit_invalid.c */
 	uint64_t vmrun_count, full_exit_count;

@@ -100,6 +100,7 @@ COLD void nested_l2_state(const struct nested *n, struct port *port, struct vmcb
 	const struct vmcb *vmcb12 = n->usual ? port_l1_ptr(port, n->vmcb12_pa, sizeof(*vmcb12)) : NULL;
 
 	vmcb_copy_state(to, vmcb12 ? &vmcb12->save : &n->snap.save);
+	to->dr6 = (uint32_t)to->dr6 | DR6_FIXED; /* L1 gets it as its own, whatever VMCB12 says by now */
 }
 
 /* For save.c, which has a copy of a copy. */

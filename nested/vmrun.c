@@ -109,14 +109,20 @@ static uint8_t flush_on_entry(const struct nested *n, bool flush)
 	return n->caps.hw_flush_by_asid ? TLB_CONTROL_ASID : TLB_CONTROL_ALL;
 }
 
-/* Does VMCB02 need more for this L1 than for others, or is its #VMEXIT unlike theirs? What the answer rests on is fixed,
- * or its writers call nested_choose_anew(). */
-static bool needs_rarities(const struct nested *n)
+/* Is a #VMEXIT to this L1 unlike others? */
+static bool is_exit_rare(const struct nested *n)
 {
 	const uint32_t exit_info = SVM_FEAT_NRIPS | SVM_FEAT_DECODE_ASSISTS;
 
-	return n->lbr_used || n->tsc_ratio != TSC_RATIO_ONE || (n->caps.features & SVM_FEAT_GMET) || n->caps.eraps ||
-	       n->caps.hw_pause_threshold || n->caps.hw_tsc_ratio || (n->caps.features & exit_info) != exit_info;
+	return n->lbr_used || n->caps.eraps || (n->caps.features & exit_info) != exit_info;
+}
+
+/* Or does its VMCB02 need more than others? What the answers rest on is fixed, or its writers call
+ * nested_choose_anew(). */
+static bool needs_rarities(const struct nested *n)
+{
+	return is_exit_rare(n) || n->tsc_ratio != TSC_RATIO_ONE || (n->caps.features & SVM_FEAT_GMET) ||
+	       n->caps.hw_pause_threshold;
 }
 
 /* The nested table and the TLB tag that L2 runs with. True: its TLB entries must go. */
@@ -199,7 +205,7 @@ static void merge_msrpm(struct nested *n, struct port *port, const struct vmcb02
 /* What few L2s have. */
 static OWN_FRAME void add_rarities(struct nested *n, const struct vmcb *vmcb01, struct vmcb *vmcb02)
 {
-	n->plain = false;
+	n->plain = n->plain && !is_exit_rare(n);
 	if (n->lbr_used || (n->snap.control.misc2 & MISC2_LBR))
 		lbr02_enter(n, vmcb01, vmcb02);
 	if (n->tsc_ratio != TSC_RATIO_ONE)

@@ -283,6 +283,37 @@ static void nothing_is_counted_or_written(void **state)
 	assert_memory_equal(ram, to->l1->ram, RIG_RAM);
 }
 
+/* What passed before the restore, or RSM, is none of what passes after it, and VMCB02's pages are made anew. */
+static void assert_nothing_has_passed(void)
+{
+	struct vmcb *vmcb12 = rig_vmcb12(to, RIG_VMCB12);
+	struct vmcb legal = *vmcb12;
+
+	assert_true(rig_exit(to, VMEXIT_VMMCALL));
+	for (unsigned ones = 1; ones < 4; ones++) {
+		vmcb12->save.efer = ones & 1 ? UINT64_MAX : legal.save.efer;
+		vmcb12->save.cs.attr = ones & 2 ? UINT16_MAX : legal.save.cs.attr;
+		assert_int_equal(rig_vmrun(to, RIG_VMCB12), VMRUN_REFUSED);
+		assert_int_equal(to->n.last_refusal, ones & 1 ? REASON_EFER_MBZ : REASON_LONG_CS_L_D);
+	}
+	*vmcb12 = legal;
+	memset(to->spare, 0xA5, sizeof(*to->spare));
+	rig_enter(to, RIG_VMCB12);
+	assert_false(to->n.usual);
+	assert_int_equal(to->vmcb02->control.misc, MISC_NP);
+	assert_int_equal(to->vmcb02->control.avic_bar, 0);
+}
+
+static void nothing_has_passed_after_it(void **state)
+{
+	(void)state;
+	enter(0);
+	rig_legal(to, RIG_VMCB12);
+	rig_enter(to, RIG_VMCB12); /* something has, here */
+	carry();
+	assert_nothing_has_passed();
+}
+
 /* RSM after the restore goes where it would have gone (smm.c). */
 static void smm_over_l2(void **state)
 {
@@ -299,6 +330,8 @@ static void smm_over_l2(void **state)
 	assert_int_equal(nested_rsm(&to->n, to->l1, &to->in, to->vmcb01, to->vmcb02, &cpu), RSM_TO_L2);
 	assert_same_l2();
 	assert_same_exit();
+	to->n.in_l2 = true; /* as if it were still inside */
+	assert_nothing_has_passed();
 }
 
 /* Bits of features that are not offered do not come in by way of an image. */
@@ -407,6 +440,7 @@ int main(void)
 		TEST(l1_alone), TEST(gif_without_svme), TEST(earlier_l2_is_forgotten), TEST(l2_inside),
 		TEST(gif_is_not_forced), TEST(flat_l2), TEST(run_pending), TEST(event_is_not_repeated),
 		TEST(caches_are_dropped), TEST(nothing_is_counted_or_written), TEST(unknown_bits_are_dropped),
+		TEST(nothing_has_passed_after_it),
 		TEST(smm_over_l2), TEST(random_states), TEST(records_of_branches), TEST(guest_without_svm),
 	};
 

@@ -317,6 +317,24 @@ static void pdptes_of_a_pae_l2(void **state)
 	assert_int_equal(rig->n.last_refusal, REASON_PDPTE_MBZ);
 }
 
+/* A VMRUN is usual by what has passed before. Nothing has, so that no VMCB12 is: neither one that is as empty as what is
+ * remembered, nor one of all ones. */
+static void the_first_vmrun_is_not_usual(void **state)
+{
+	(void)state;
+	for (unsigned ones = 0; ones < 8; ones++) {
+		struct vmcb *vmcb12 = rig_legal(rig, RIG_VMCB12);
+
+		vmcb12->control.intercept[ICPT_MISC1] = 0;
+		vmcb12->save.efer = ones & 1 ? UINT64_MAX : 0;
+		vmcb12->save.cs.attr = ones & 2 ? UINT16_MAX : 0;
+		vmcb12->save.g_pat = ones & 4 ? UINT64_MAX : 0;
+		vmcb12->save.cr0 = vmcb12->save.cr4 = 0;
+		assert_int_equal(rig_vmrun(rig, RIG_VMCB12), VMRUN_REFUSED);
+		assert_int_equal(rig->n.last_refusal, ones & 1 ? REASON_EFER_MBZ : REASON_EFER_SVME);
+	}
+}
+
 /* The map counts only with its intercept bit set, so only then it has to exist. */
 static void msr_map_counts_with_its_intercept(void **state)
 {
@@ -340,6 +358,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_nested_paging_runs_on_npt01, setup, teardown),
 		cmocka_unit_test_setup_teardown(pdptes_of_a_pae_l2, setup, teardown),
 		cmocka_unit_test_setup_teardown(msr_map_counts_with_its_intercept, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_first_vmrun_is_not_usual, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
