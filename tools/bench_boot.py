@@ -4,7 +4,7 @@
 
 The L2 runs under Debian's QEMU and KVM in L1; L1 runs on the bare CPU, under KVM, under Nestling.
 Without icount, so only ratios of one run mean something. Writes build/bench/boot.tsv, which the
-next `make bench` takes over.
+next `make bench` takes over. In the end prints what the boot under Nestling consists of.
 """
 import os
 import re
@@ -12,6 +12,7 @@ import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(ROOT, "tests/bench"))
+import boot_account  # noqa: E402
 import measure  # noqa: E402
 
 LIMIT = 1800
@@ -43,6 +44,11 @@ def main():
         print(lines[-1], flush=True)
     with open(measure.OUT + "/boot.tsv", "w", encoding="ascii") as f:
         f.write("\n".join(lines) + "\n")
+    try:
+        shell = measure.nestling_linux_iso("account", "max", RUN + "shell", measure.OUT + "/l0.cpio.gz", "1G")
+        boot_account.show(linux("l0.cpio.gz", "shell"), shell, LIMIT)
+    except measure.Failed as error:
+        sys.exit(f"nestling: error: {error}")
 
 
 if __name__ == "__main__":
