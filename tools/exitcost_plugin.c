@@ -4,7 +4,8 @@
  * ours, so an instruction counts only when its bytes are those of the file. Output: "mark address" lines of one
  * round, for tools/exitcost.py. Arguments: elf=<64-bit ELF file>, out=<file>, round=<number>; a round begins with a
  * mark and has instructions of ours in it. Debian ships no header of QEMU's plugin interface; what is used of its
- * version 1 is declared here. */
+ * version 1 is declared here.
+ * Without round= marks do not matter: "count address" lines of all that was executed until the end. */
 #include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,6 +50,7 @@ static unsigned mark;
 static bool is_fresh;		/* nothing of ours has run since the mark was set */
 static unsigned rounds[MARKS], wanted_round;
 static FILE *out;
+static uint64_t *counts;	/* of each address, when marks do not matter */
 
 static void *whole_file(const char *path, size_t *size)
 {
@@ -97,7 +99,9 @@ static void on_mark(unsigned vcpu, void *data)
 static void on_insn(unsigned vcpu, void *data)
 {
 	(void)vcpu;
-	if (!mark)
+	if (counts)
+		counts[(uintptr_t)data]++;
+	if (counts || !mark)
 		return;
 	rounds[mark] += is_fresh;
 	is_fresh = false;
@@ -127,6 +131,9 @@ static void on_end(plugin_id id, void *data)
 {
 	(void)id;
 	(void)data;
+	for (uint64_t at = 0; counts && at < text.size; at++)
+		if (counts[at])
+			fprintf(out, "%lu %lx\n", counts[at], text.start + at);
 	if (fclose(out))
 		perror("exitcost: cannot write the list");
 }
@@ -142,8 +149,10 @@ int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
 		if (!strncmp(argv[i], "round=", 6))
 			wanted_round = (unsigned)atoi(argv[i] + 6);
 	}
-	if (!text.bytes || !out || !wanted_round)
+	if (!text.bytes || !out)
 		return -1;
+	if (!wanted_round)
+		counts = calloc(text.size, sizeof(*counts));
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 	qemu_plugin_register_atexit_cb(id, on_end, NULL);
 	return 0;

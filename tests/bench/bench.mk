@@ -40,7 +40,7 @@ bench: deps
 
 # Without icount, one after the other: what else the machine does counts.
 bench-boot: deps
-	$(MAKE) --no-print-directory build/nestling.elf $(BENCH_OUT)/l0-boot.cpio.gz $(PAYLOAD)/vmlinuz
+	$(MAKE) --no-print-directory build/nestling.elf $(BENCH_OUT)/l0-boot.cpio.gz $(BENCH_OUT)/exitcost.so $(PAYLOAD)/vmlinuz
 	$(PYTHON) -B tools/bench_boot.py
 
 # Lowers the figures of tests/bench/budget.tsv that have become too high.
